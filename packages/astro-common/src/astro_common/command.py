@@ -1,0 +1,172 @@
+"""What every command of these packages does alike: common flags, messages, exit statuses.
+
+A package builds its argparse parser, gives each verb a function under ``set_defaults(run=...)`` and
+hands both to `run_command`. A verb imports what it needs inside its function, so that ``--help``
+stays fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from astro_common.errors import AstroError
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "PARTLY_FAILED",
+    "USAGE",
+    "add_common_options",
+    "add_unit_options",
+    "positive_int",
+    "print_json",
+    "run_command",
+]
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+PARTLY_FAILED = 3
+INTERRUPTED = 130
+
+
+def positive_int(text: str) -> int:
+    """Parse a count of at least 1, for use as an argparse ``type``."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, json_output: bool = True) -> None:
+    """Add ``-v``, ``-q`` and (by default) ``--json`` to a verb."""
+    if json_output:
+        parser.add_argument(
+            "--json", action="store_true", help="print the result as one JSON object on stdout"
+        )
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="say more on stderr; -vv also shows the traceback of an error",
+    )
+    volume.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
+
+
+def add_unit_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers`` and ``--scheduler``, for verbs whose units are independent."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="local processes that work side by side (default: 1)",
+    )
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="work on the Dask cluster at this address instead"
+    )
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout; NaN and infinities become null, as JSON has neither."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, (str, int, bool)) or value is None:
+        return value
+    if hasattr(value, "item"):  # a NumPy scalar
+        return _finite(value.item())
+    return str(value)
+
+
+def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
+    """Parse the arguments, run the chosen verb and turn what happens into an exit status.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Each verb's subparser has set ``run``, a function of the parsed namespace that returns an
+        exit status.
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 usage or configuration, 3 some units failed, 130 interrupted.
+    """
+    arguments = parser.parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser.print_help(sys.stderr)
+        return USAGE
+    verbosity = getattr(arguments, "verbose", 0)
+    _configure_logging(parser.prog, verbosity, getattr(arguments, "quiet", False))
+    # A scheduler's SIGTERM must unwind like Ctrl-C, so that temporary files are removed.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return _fail(parser.prog, "interrupted", INTERRUPTED, verbosity)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; nothing more can be said on stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except AstroError as error:
+        return _fail(parser.prog, str(error), error.exit_status, verbosity)
+    except MemoryError:
+        message = "out of memory; use fewer --workers or a machine with more memory"
+        return _fail(parser.prog, message, FAILED, verbosity)
+    except OSError as error:
+        where = error.filename if error.filename is not None else "operating system"
+        return _fail(parser.prog, f"{where}: {error.strerror or error}", FAILED, verbosity)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(program: str, message: str, status: int, verbosity: int) -> int:
+    if verbosity >= 2:
+        traceback.print_exc(file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
+    return status
+
+
+def _configure_logging(program: str, verbosity: int, quiet: bool) -> None:
+    level = logging.ERROR if quiet else logging.DEBUG if verbosity else logging.INFO
+    logging.basicConfig(
+        level=logging.WARNING,
+        stream=sys.stderr,
+        format=f"{program}: %(levelname)s: %(message)s",
+        force=True,
+    )
+    # Only our own packages speak below WARNING; a library's chatter stays out of the way.
+    for name in ("astro_common", program.replace("-", "_")):
+        logging.getLogger(name).setLevel(level)
+
+

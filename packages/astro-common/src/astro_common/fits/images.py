@@ -1,0 +1,198 @@
+"""Images as NumPy arrays in native byte order, whole or by rows.
+
+BSCALE, BZERO and BLANK are applied as the FITS Standard 4.0, section 4.4.2, says.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io.fits import Header
+
+from astro_common.fits.content import Content
+from astro_common.fits.headers import HduInfo, hdu_error, header_integer, header_number
+from astro_common.fits.rows import RowReader, Rows, resolve_rows
+
+__all__ = ["STORED_DTYPES", "FitsImage", "PlainImage", "Scaling", "allocate"]
+
+STORED_DTYPES: Final[dict[int, np.dtype[np.generic]]] = {
+    8: np.dtype("u1"),
+    16: np.dtype(">i2"),
+    32: np.dtype(">i4"),
+    64: np.dtype(">i8"),
+    -32: np.dtype(">f4"),
+    -64: np.dtype(">f8"),
+}
+
+# BZERO with which an integer image holds the other signedness (Standard, table 11).
+_OFFSETS: Final[dict[int, tuple[int, str]]] = {
+    8: (-(1 << 7), "i1"),
+    16: (1 << 15, "u2"),
+    32: (1 << 31, "u4"),
+    64: (1 << 63, "u8"),
+}
+
+
+class Scaling:
+    """How stored pixels become physical values.
+
+    Integers stay integers where BSCALE is 1, BZERO is 0 or the offset of the other signedness,
+    and there is no BLANK. With BLANK or another scale they become float32 (8 and 16 bits) or
+    float64, and BLANK becomes NaN. Floating-point images keep their type.
+
+    Parameters
+    ----------
+    info : HduInfo
+        The image, for its header and for errors.
+    content : Content
+        The file, for errors.
+    header : astropy.io.fits.Header
+        The header of the image as such, with BITPIX, BSCALE, BZERO, BLANK.
+    """
+
+    def __init__(self, content: Content, info: HduInfo, header: Header) -> None:
+        path, index = content.path, info.index
+        bitpix = header_integer(path, index, header, "BITPIX", minimum=-64)
+        if bitpix not in STORED_DTYPES:
+            raise hdu_error(path, index, f"BITPIX = {bitpix}", f"one of {tuple(STORED_DTYPES)}")
+        scale = header_number(path, index, header, "BSCALE")
+        zero = header_number(path, index, header, "BZERO")
+        self.stored = STORED_DTYPES[bitpix]
+        self.scale = 1.0 if scale is None else float(scale)
+        self.zero = 0.0 if zero is None else float(zero)
+        self.blank: int | None = None
+        if bitpix > 0 and "BLANK" in header:
+            self.blank = header_integer(path, index, header, "BLANK", minimum=-(1 << 63))
+        self.is_scaled = self.scale != 1 or self.zero != 0
+        self.flips_sign = (
+            bitpix > 0 and self.scale == 1 and self.zero == _OFFSETS[bitpix][0]
+        )
+        self.dtype = self._physical_dtype(bitpix)
+
+    def _physical_dtype(self, bitpix: int) -> np.dtype[np.generic]:
+        if bitpix < 0:
+            return self.stored.newbyteorder("=")
+        if self.blank is None and self.flips_sign:
+            return np.dtype(_OFFSETS[bitpix][1])
+        if self.blank is None and not self.is_scaled:
+            return self.stored.newbyteorder("=")
+        return np.dtype(np.float32 if bitpix <= 16 else np.float64)
+
+    def apply(
+        self, stored: npt.NDArray[np.generic], out: npt.NDArray[np.generic]
+    ) -> None:
+        """Write the physical values of `stored` into `out`, of the same shape and `dtype`.
+
+        Floating-point warnings are the caller's to silence.
+        """
+        if self.dtype.kind in "iu":
+            if self.flips_sign:
+                bits = out.view(f"u{out.itemsize}")
+                bits[...] = stored
+                bits ^= bits.dtype.type(1 << (8 * out.itemsize - 1))
+            else:
+                out[...] = stored
+            return
+        if self.is_scaled:
+            # In double precision, since BZERO may be far larger than BSCALE.
+            out[...] = stored.astype(np.float64) * self.scale + self.zero
+        else:
+            out[...] = stored
+        if self.blank is not None:
+            out[np.asarray(stored == self.blank)] = np.nan
+
+
+class FitsImage(ABC):
+    """An image of any number of dimensions, read on demand. It lives as long as the open file.
+
+    Attributes
+    ----------
+    header : astropy.io.fits.Header
+        The header of the image; of a compressed one, without the keywords of the compression.
+    shape : tuple of int
+        ``(n_y, n_x)``, or with more axes in front; the last axis is NAXIS1.
+    dtype : numpy.dtype
+        Of the values that `read` returns, in native byte order.
+    strip_rows : int
+        Rows along the first axis that are decoded together: strips that begin at a multiple of it
+        decode nothing twice. 1 for an image that is not compressed.
+    """
+
+    header: Header
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    strip_rows: int
+
+    @abstractmethod
+    def read(self, rows: Rows = None) -> npt.NDArray[np.generic]:
+        """Read rows along the first axis.
+
+        Parameters
+        ----------
+        rows : slice or integer array, optional
+            All by default; an array may name rows in any order and more than once.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(n_rows, *shape[1:])``, C-contiguous, in native byte order.
+
+        Raises
+        ------
+        InputError
+            Damaged data, or an image that does not fit in memory.
+        IndexError
+            A row outside the image.
+        """
+
+
+class PlainImage(FitsImage):
+    """An image that is not compressed."""
+
+    def __init__(self, content: Content, info: HduInfo) -> None:
+        self._content = content
+        self._info = info
+        self.header = info.header
+        n_axes = header_integer(content.path, info.index, info.header, "NAXIS")
+        self.shape = tuple(int(info.header[f"NAXIS{axis}"]) for axis in range(n_axes, 0, -1))
+        self._scaling = Scaling(content, info, info.header)
+        self.dtype = self._scaling.dtype
+        self.strip_rows = 1
+
+    def read(self, rows: Rows = None) -> npt.NDArray[np.generic]:
+        """Read rows along the first axis; see `FitsImage.read`."""
+        numbers = resolve_rows(rows, self.shape[0])
+        pixels = allocate(self._content, self._info, (len(numbers), *self.shape[1:]), self.dtype)
+        stored = self._scaling.stored
+        row_bytes = stored.itemsize * int(np.prod(self.shape[1:], dtype=object))
+        reader = RowReader(
+            self._content, self._info.data_offset, row_bytes, [(0, row_bytes)]
+        )
+        flat = pixels.reshape(len(numbers), -1)
+        with np.errstate(all="ignore"):
+            for block, source, target in reader.blocks(numbers):
+                values = block.view(stored)
+                if isinstance(target, slice):
+                    self._scaling.apply(values, flat[target])
+                else:
+                    scaled = np.empty((len(target), values.shape[1]), self.dtype)
+                    self._scaling.apply(values[source], scaled)
+                    flat[target] = scaled
+        return pixels
+
+
+def allocate(
+    content: Content, info: HduInfo, shape: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> npt.NDArray[np.generic]:
+    """Make an array for pixels; one that memory cannot hold is an `InputError` that says so."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        size = dtype.itemsize * int(np.prod(shape, dtype=object))
+        raise hdu_error(
+            content.path, info.index, f"an image of {size} bytes, which memory cannot hold",
+            action="read it in strips of rows",
+        ) from error  # fmt: skip

@@ -1,0 +1,253 @@
+"""Binary tables as Arrow tables: only the columns and the rows that are asked for.
+
+Rows are read in blocks of bounded size, and only the elements that are wanted are kept, so the
+memory in use is that of the result and one block, whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from astro_common.fits.arrays import element_array, text_array, unpack_bits
+from astro_common.fits.columns import Column, arrow_field, find_column, parse_columns
+from astro_common.fits.content import Content
+from astro_common.fits.headers import HduInfo, hdu_error, header_integer
+from astro_common.fits.heap import Heap
+from astro_common.fits.rows import RowReader, Rows, resolve_rows
+
+__all__ = ["BinaryTable", "FitsTable"]
+
+# Arrow counts the bytes of a chunk of strings, and the elements of a chunk of lists, in 31 bits;
+# half of that leaves room for Latin-1 to grow in UTF-8.
+_CHUNK_ELEMENTS: Final = 1 << 30
+
+Integers = npt.NDArray[np.int64]
+
+
+class FitsTable(ABC):
+    """A table, read on demand. It lives as long as the open file that gave it."""
+
+    @property
+    @abstractmethod
+    def num_rows(self) -> int:
+        """The number of rows (int)."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """One field per column, with ``unit, ucd, description`` as metadata where given."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns in the order of the file (list of str)."""
+        return list(self.schema.names)
+
+    @abstractmethod
+    def read(self, columns: Sequence[str] | None = None, rows: Rows = None) -> pa.Table:
+        """Read columns and rows.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Which columns, in this order; all by default.
+        rows : slice or integer array, optional
+            Which rows; an array may name them in any order and more than once. All by default.
+
+        Returns
+        -------
+        pyarrow.Table
+            Values scaled by TSCAL and TZERO; TNULL as null; NaN as NaN.
+
+        Raises
+        ------
+        InputError
+            An unknown column, or data that do not agree with the header.
+        IndexError
+            A row outside the table.
+        """
+
+
+class BinaryTable(FitsTable):
+    """A binary table.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+        What the header says of each column.
+    heap : Heap
+        The elements of variable-length arrays.
+
+    Raises
+    ------
+    InputError
+        The keywords that describe the table are missing, wrong or do not agree.
+    """
+
+    def __init__(self, content: Content, info: HduInfo) -> None:
+        self._content = content
+        self._info = info
+        path, header = content.path, info.header
+        for keyword, expected in (("BITPIX", 8), ("NAXIS", 2), ("GCOUNT", 1)):
+            value = header_integer(path, info.index, header, keyword, default=1)
+            if value != expected:
+                raise hdu_error(path, info.index, f"{keyword} = {value}", f"{expected} in a table")
+        self.columns = parse_columns(path, info.index, header)
+        self._row_bytes = header_integer(path, info.index, header, "NAXIS1")
+        self._num_rows = header_integer(path, info.index, header, "NAXIS2")
+        if self._num_rows and not self._row_bytes:
+            raise hdu_error(path, info.index, f"{self._num_rows} rows of no bytes", "NAXIS1 > 0")
+        self.heap = Heap(content, info)
+        self._schema = pa.schema([arrow_field(column) for column in self.columns])
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows (int)."""
+        return self._num_rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        """One field per column, with ``unit, ucd, description`` as metadata where given."""
+        return self._schema
+
+    def read(self, columns: Sequence[str] | None = None, rows: Rows = None) -> pa.Table:
+        """Read columns and rows; see `FitsTable.read`."""
+        if columns is None:
+            chosen = list(self.columns)
+        else:
+            path, index = self._content.path, self._info.index
+            chosen = [find_column(path, index, self.columns, name) for name in columns]
+        numbers = resolve_rows(rows, self._num_rows)
+        stored = self._read_stored(chosen, numbers)
+        # Popped one by one, so that a column's stored form is freed before the next is converted.
+        arrays = [
+            self._to_arrow(column, stored.pop(column.number), numbers) for column in chosen
+        ]
+        schema = pa.schema([self._schema.field(column.name) for column in chosen])
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def descriptors(self, column: str) -> tuple[Integers, Integers]:
+        """Read where the variable-length arrays of a column lie, and check that they lie there.
+
+        Returns
+        -------
+        counts, offsets : ndarray of int64, shape (num_rows,)
+            Elements, and bytes from the start of the heap.
+        """
+        path, index = self._content.path, self._info.index
+        found = find_column(path, index, self.columns, column)
+        if not found.descriptor:
+            raise hdu_error(path, index, f"column {column!r} of fixed width", "TFORM 1P or 1Q")
+        rows = range(self._num_rows)
+        stored = self._read_stored([found], rows)[found.number]
+        self.heap.check(found, stored[:, 0], stored[:, 1], np.asarray(rows))
+        return stored[:, 0], stored[:, 1]
+
+    def _read_stored(
+        self, columns: Sequence[Column], rows: range | Integers
+    ) -> dict[int, npt.NDArray[np.generic]]:
+        # By column number: elements in native byte order, shape (n, repeat); bytes for bits and
+        # characters; (count, offset) for variable-length arrays.
+        wanted = [(column.offset, column.width) for column in columns]
+        reader = RowReader(self._content, self._info.data_offset, self._row_bytes, wanted)
+        stored = {column.number: _allocate(column, len(rows)) for column in columns}
+        for block, source, target in reader.blocks(rows):
+            for column in columns:
+                if column.width:
+                    elements = _view(column, block, reader.place(column.offset))
+                    stored[column.number][target] = elements[source]
+        return stored
+
+    def _to_arrow(
+        self, column: Column, stored: npt.NDArray[np.generic], rows: range | Integers
+    ) -> pa.ChunkedArray:
+        data_type = self._schema.field(column.name).type
+        if not column.width or not len(stored):
+            return pa.chunked_array([pa.nulls(len(stored), data_type)])
+        if column.descriptor:
+            return self._variable(column, stored[:, 0], stored[:, 1], rows, data_type)
+        if column.code == "A":
+            chunks = _strings(column, stored)
+        else:
+            if column.code == "X":
+                stored = unpack_bits(stored, column.repeat)
+            chunks = [element_array(self._content.path, self._info.index, column, stored.reshape(-1))]
+        if column.list_size > 1:
+            chunks = [pa.FixedSizeListArray.from_arrays(chunk, type=data_type) for chunk in chunks]
+        return pa.chunked_array(chunks, data_type)
+
+    def _variable(
+        self,
+        column: Column,
+        counts: Integers,
+        offsets: Integers,
+        rows: range | Integers,
+        data_type: pa.DataType,
+    ) -> pa.ChunkedArray:
+        numbers = np.asarray(rows)
+        _, distinct = np.unique(numbers, return_index=True)
+        self.heap.check(column, counts[distinct], offsets[distinct], numbers[distinct])
+        chunks = []
+        ends = np.cumsum(counts)
+        first = 0
+        while first < len(counts):
+            limit = _CHUNK_ELEMENTS + (ends[first - 1] if first else 0)
+            last = max(first + 1, int(np.searchsorted(ends, limit, side="right")))
+            chunks.append(
+                self._variable_chunk(column, counts[first:last], offsets[first:last], data_type)
+            )
+            first = last
+        return pa.chunked_array(chunks, data_type)
+
+    def _variable_chunk(
+        self, column: Column, counts: Integers, offsets: Integers, data_type: pa.DataType
+    ) -> pa.Array:
+        sizes = self.heap.sizes(column, counts)
+        gathered = self.heap.gather(sizes, offsets)
+        if column.code == "A":
+            return text_array(gathered, counts)
+        path, index = self._content.path, self._info.index
+        if column.code == "X":
+            bits = np.unpackbits(gathered).view(np.bool_)
+            kept = np.arange(len(bits)) - np.repeat((np.cumsum(sizes) - sizes) * 8, sizes * 8)
+            stored: npt.NDArray[np.generic] = bits[kept < np.repeat(counts, sizes * 8)]
+        else:
+            stored = gathered.view(column.stored).astype(column.stored.newbyteorder("="))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        values = element_array(path, index, column, stored)
+        return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), values, type=data_type)
+
+
+def _allocate(column: Column, count: int) -> npt.NDArray[np.generic]:
+    if column.descriptor:
+        return np.zeros((count, 2), np.int64)
+    if column.code == "X":
+        return np.empty((count, column.width), np.uint8)
+    return np.empty((count, column.repeat), column.stored.newbyteorder("="))
+
+
+def _view(
+    column: Column, block: npt.NDArray[np.uint8], place: int
+) -> npt.NDArray[np.generic]:
+    dtype = column.stored
+    if column.descriptor:
+        dtype = np.dtype(">i4" if column.descriptor == "P" else ">i8")
+    shape = (len(block), column.width // dtype.itemsize)
+    strides = (block.strides[0], dtype.itemsize)
+    return np.ndarray(shape, dtype, block, place, strides)
+
+
+def _strings(column: Column, stored: npt.NDArray[np.generic]) -> list[pa.Array]:
+    # One string is at most a row, and a chunk holds whole rows.
+    per_chunk = max(1, _CHUNK_ELEMENTS // column.repeat)
+    chunks = []
+    for first in range(0, len(stored), per_chunk):
+        rows = stored[first : first + per_chunk].view(np.uint8)
+        lengths = np.full(len(rows) * column.list_size, column.string_bytes, np.int64)
+        chunks.append(text_array(rows.reshape(-1), lengths))
+    return chunks

@@ -1,0 +1,12 @@
+"""Run many independent units: in this process, in local processes or on a Dask cluster.
+
+A unit that fails never ends the others; what failed and why is kept in ``failures.jsonl``.
+"""
+
+from __future__ import annotations
+
+from astro_common.jobs.attempt import Failure
+from astro_common.jobs.failures import FailureFile
+from astro_common.jobs.run import Outcome, run_units
+
+__all__ = ["Failure", "FailureFile", "Outcome", "run_units"]

@@ -1,0 +1,120 @@
+"""``failures.jsonl``: one JSON object for each unit that failed and has not succeeded since."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from astro_common.atomic import atomic_path, output_error
+from astro_common.errors import InputError
+from astro_common.jobs.attempt import Failure
+
+__all__ = ["FailureFile"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 256 << 20
+
+
+class FailureFile:
+    """The failures of all runs so far, kept on disk.
+
+    The file is replaced as a whole at every change, and exists only while there is a failure.
+    Entries of units that a run does not touch stay as they are.
+
+    Parameters
+    ----------
+    path : path-like
+        Usually ``failures.jsonl`` beside the outputs.
+    describe : str, optional
+        The key under which an entry names its unit.
+
+    Raises
+    ------
+    InputError
+        If the file is there and cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], describe: str = "field") -> None:
+        self.path = Path(path)
+        self.describe = describe
+        self._entries = self._read()
+
+    @property
+    def units(self) -> list[str]:
+        """Names of the units that failed (list of str)."""
+        return list(self._entries)
+
+    def add(self, failure: Failure) -> None:
+        """Enter a failure in place of an earlier one of the same unit.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        # An entry moves to the end: the file is in the order in which units failed.
+        self._entries.pop(failure.unit, None)
+        self._entries[failure.unit] = {
+            self.describe: failure.unit,
+            "file": failure.file,
+            "reason": failure.reason,
+        }
+        self._write()
+
+    def discard(self, unit: str) -> None:
+        """Forget a unit that has succeeded.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        if self._entries.pop(unit, None) is not None:
+            self._write()
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            if self.path.stat().st_size > _MAX_BYTES:
+                raise InputError(
+                    self.path, "more than 256 MiB", "a list of failures", "remove the file"
+                )
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise InputError(self.path, f"cannot be read ({error.strerror})") from error
+        entries = {}
+        for number, line in enumerate(lines, start=1):
+            entry = _parsed(line)
+            unit = entry.get(self.describe)
+            if isinstance(unit, str):
+                entries[unit] = entry
+            elif line.strip():
+                logger.warning("%s: line %d is no failure; it is dropped", self.path, number)
+        return entries
+
+    def _write(self) -> None:
+        if not self._entries:
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise output_error(self.path, error) from error
+            return
+        text = "".join(
+            json.dumps(entry, ensure_ascii=False) + "\n" for entry in self._entries.values()
+        )
+        with atomic_path(self.path, overwrite=True) as partial:
+            # A file name need not be valid UTF-8; the list of failures is.
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}

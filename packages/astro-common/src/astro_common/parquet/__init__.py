@@ -1,0 +1,23 @@
+"""Parquet files that describe themselves, written row group by row group and as a whole or not.
+
+Besides the rows a file holds, in its footer, the unit, UCD and description of each column (as Arrow
+field metadata and as VOParquet 1.0), what pandas and astropy need to read it without losing a
+digit, and any JSON that the writer is given, such as provenance.
+"""
+
+from __future__ import annotations
+
+from astro_common.parquet.columns import ColumnOptions
+from astro_common.parquet.fields import described, field_metadata
+from astro_common.parquet.reading import check_parquet, parquet_errors, read_metadata
+from astro_common.parquet.writer import ParquetWriter
+
+__all__ = [
+    "ColumnOptions",
+    "ParquetWriter",
+    "check_parquet",
+    "described",
+    "field_metadata",
+    "parquet_errors",
+    "read_metadata",
+]

@@ -1,0 +1,242 @@
+"""Where the data of a Parquet file lie, read from its footer without trusting it.
+
+A damaged footer can make Arrow's library end the whole process when it is asked for the place of a
+column. This reader walks the footer by itself: it needs a handful of numbers and skips the rest.
+The structures are those of ``parquet.thrift`` (Apache Parquet format 2.12) in Thrift's compact
+protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ColumnChunk", "LayoutError", "RowGroup", "read_layout"]
+
+_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64 = range(7)
+_DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(7, 13)
+_INTEGERS = (_I16, _I32, _I64)
+
+# Structures of a footer are nested less deeply than this.
+_MAX_DEPTH = 16
+_MAX_VARINT_BYTES = 10
+
+
+class LayoutError(ValueError):
+    """The bytes are no footer."""
+
+
+@dataclass(frozen=True)
+class ColumnChunk:
+    """The values of one column in one row group.
+
+    Attributes
+    ----------
+    name : str
+        Dotted path of the column.
+    start, stop : int
+        Byte range in the file.
+    """
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Rows that are stored together.
+
+    Attributes
+    ----------
+    num_rows : int
+        Number of rows.
+    columns : tuple of ColumnChunk
+        One for each column.
+    """
+
+    num_rows: int
+    columns: tuple[ColumnChunk, ...]
+
+
+def read_layout(footer: bytes) -> tuple[int, list[RowGroup]]:
+    """Read the number of rows and the row groups from a footer.
+
+    Parameters
+    ----------
+    footer : bytes
+        The FileMetaData structure.
+
+    Returns
+    -------
+    num_rows : int
+        Number of rows of the file.
+    groups : list of RowGroup
+        Its row groups.
+
+    Raises
+    ------
+    LayoutError
+        If the bytes are no footer.
+    """
+    try:
+        return _Walker(footer).file()
+    except IndexError as error:
+        raise LayoutError("the footer ends too early") from error
+
+
+class _Walker:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def file(self) -> tuple[int, list[RowGroup]]:
+        rows: int | None = None
+        groups: list[RowGroup] = []
+        field = 0
+        while (header := self._header(field)) is not None:
+            field, kind = header
+            if field == 3 and kind == _I64:
+                rows = self._integer()
+            elif field == 4 and kind == _LIST:
+                groups = [self._row_group() for _ in range(self._structures())]
+            else:
+                self._skip(kind)
+        if rows is None:
+            raise LayoutError("the footer gives no number of rows")
+        return rows, groups
+
+    def _row_group(self) -> RowGroup:
+        rows: int | None = None
+        columns: tuple[ColumnChunk, ...] = ()
+        field = 0
+        while (header := self._header(field)) is not None:
+            field, kind = header
+            if field == 1 and kind == _LIST:
+                columns = tuple(self._column() for _ in range(self._structures()))
+            elif field == 3 and kind == _I64:
+                rows = self._integer()
+            else:
+                self._skip(kind)
+        if rows is None:
+            raise LayoutError("a row group has no number of rows")
+        return RowGroup(rows, columns)
+
+    def _column(self) -> ColumnChunk:
+        chunk: ColumnChunk | None = None
+        field = 0
+        while (header := self._header(field)) is not None:
+            field, kind = header
+            if field == 3 and kind == _STRUCT:
+                chunk = self._column_metadata()
+            else:
+                self._skip(kind)
+        if chunk is None:
+            raise LayoutError("a column has no metadata")
+        return chunk
+
+    def _column_metadata(self) -> ColumnChunk:
+        name = ""
+        numbers: dict[int, int] = {}
+        field = 0
+        while (header := self._header(field)) is not None:
+            field, kind = header
+            if field == 3 and kind == _LIST:
+                name = self._path()
+            elif field in (7, 9, 11) and kind == _I64:
+                numbers[field] = self._integer()
+            else:
+                self._skip(kind)
+        size, data_page, dictionary_page = numbers.get(7), numbers.get(9), numbers.get(11)
+        if size is None or data_page is None:
+            raise LayoutError(f"column {name} has no place")
+        # Some writers give 0 for "no dictionary page".
+        start = min(data_page, dictionary_page) if dictionary_page else data_page
+        return ColumnChunk(name, start, start + size)
+
+    def _path(self) -> str:
+        count, kind = self._list()
+        if kind != _BINARY:
+            raise LayoutError("the path of a column is no text")
+        return b".".join(self._binary() for _ in range(count)).decode("utf-8", "replace")
+
+    def _header(self, previous: int) -> tuple[int, int] | None:
+        """The next field of a structure, as number and type; None at its end."""
+        byte = self._data[self._position]
+        self._position += 1
+        if byte == _STOP:
+            return None
+        delta = byte >> 4
+        return (previous + delta if delta else self._integer()), byte & 0x0F
+
+    def _varint(self) -> int:
+        data, position = self._data, self._position
+        byte = data[position]
+        value = byte & 0x7F
+        shift = 7
+        while byte & 0x80:
+            position += 1
+            byte = data[position]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if shift > 7 * _MAX_VARINT_BYTES:
+                raise LayoutError("an integer of the footer is too long")
+        self._position = position + 1
+        return value
+
+    def _integer(self) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def _binary(self) -> bytes:
+        size = self._varint()
+        start = self._position
+        self._position = start + size
+        if self._position > len(self._data):
+            raise LayoutError("a text is longer than the footer")
+        return self._data[start : self._position]
+
+    def _list(self) -> tuple[int, int]:
+        byte = self._data[self._position]
+        self._position += 1
+        count = byte >> 4
+        if count == 15:
+            count = self._varint()
+        # Every element takes at least a byte: a list cannot claim more than the footer holds.
+        if count > len(self._data) - self._position:
+            raise LayoutError(f"a list of {count} elements is longer than the footer")
+        return count, byte & 0x0F
+
+    def _structures(self) -> int:
+        count, kind = self._list()
+        if count and kind != _STRUCT:
+            raise LayoutError("a list of the footer holds no structures")
+        return count
+
+    def _skip(self, kind: int, depth: int = 0) -> None:
+        if depth > _MAX_DEPTH:
+            raise LayoutError("the structures of the footer are nested too deeply")
+        if kind in _INTEGERS:
+            self._varint()
+        elif kind == _BINARY:
+            self._binary()
+        elif kind == _STRUCT:
+            field = 0
+            while (header := self._header(field)) is not None:
+                field, inner = header
+                self._skip(inner, depth + 1)
+        elif kind in (_LIST, _SET):
+            count, inner = self._list()
+            for _ in range(count):
+                self._skip_element(inner, depth + 1)
+        elif kind == _DOUBLE:
+            self._position += 8
+        elif kind == _BYTE:
+            self._position += 1
+        elif kind not in (_TRUE, _FALSE):  # the value of a truth is its type
+            raise LayoutError(f"the footer has a value of type {kind}")
+
+    def _skip_element(self, kind: int, depth: int) -> None:
+        if kind in (_TRUE, _FALSE):
+            self._position += 1
+        else:
+            self._skip(kind, depth)

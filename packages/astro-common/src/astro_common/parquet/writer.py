@@ -1,0 +1,163 @@
+"""Write a Parquet file row group by row group, and put it in its place when it is complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astro_common.atomic import atomic_path
+from astro_common.errors import OutputError
+from astro_common.parquet.columns import ColumnOptionsSource, writer_arguments
+from astro_common.parquet.footer import TextLengths, footer_entries, is_reserved
+
+__all__ = ["ParquetWriter"]
+
+
+class ParquetWriter:
+    """Writes tables of one schema to a Parquet file.
+
+    It is used in a ``with`` statement. The file appears when the block ends; if the block raises,
+    nothing is left. Memory is bounded by the table at hand.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    schema : pyarrow.Schema
+        Columns; field metadata (`described`) goes into the file.
+    metadata : mapping of str to object, optional
+        What the footer shall hold as JSON, by key. It may be changed, as ``metadata`` of the
+        writer, until the block ends.
+    overwrite : bool, optional
+        Replace a file that exists.
+    compression : str, optional
+        Codec of all columns; by default zstd, but lz4 for images, which are nearly all noise.
+    column_options : mapping or callable, optional
+        `ColumnOptions` by column name, or by a function of the field.
+    max_rows : int, optional
+        Longer tables are split into row groups of this many rows; by default a table is one row
+        group.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be replaced, or cannot be written (disk full and the like).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        schema: pa.Schema,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        compression: str = "auto",
+        column_options: ColumnOptionsSource = None,
+        max_rows: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.schema = schema
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.num_rows = 0
+        self._overwrite = overwrite
+        self._max_rows = max_rows
+        self._arguments = writer_arguments(schema, compression, column_options)
+        self._lengths = TextLengths(schema)
+        self._stack = ExitStack()
+        self._file: Any = None
+        self._writer: Any = None
+
+    def __enter__(self) -> ParquetWriter:
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_path(self.path, overwrite=self._overwrite))
+            self._file = stack.enter_context(pa.OSFile(str(partial), "wb"))
+            # The schema is stored by `_finish`, together with metadata that are known only then.
+            self._writer = pq.ParquetWriter(
+                self._file, self.schema, store_schema=False, **self._arguments
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, table: pa.Table | pa.RecordBatch) -> None:
+        """Append rows.
+
+        Parameters
+        ----------
+        table : pyarrow.Table or RecordBatch
+            Rows with the columns of the schema, in its order.
+
+        Raises
+        ------
+        OutputError
+            If a column is missing, not in the schema, of another type, or lacks values that may
+            not be missing; or the file cannot be written.
+        """
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        self._check(table)
+        if not table.num_rows:
+            return
+        self._lengths.see(table)
+        self._writer.write_table(table, row_group_size=self._max_rows or table.num_rows)
+        self.num_rows += table.num_rows
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._abandon()
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            try:
+                self._finish()
+            except BaseException:
+                self._abandon()
+                raise
+
+    def _check(self, table: pa.Table) -> None:
+        if not table.schema.equals(self.schema):
+            self._explain(table.schema)
+        for field, column in zip(self.schema, table.columns, strict=True):
+            if not field.nullable and column.null_count:
+                raise OutputError(
+                    self.path, f"column {field.name}: missing values", "a value in every row"
+                )
+
+    def _explain(self, schema: pa.Schema) -> None:
+        """Raise if names or types differ; whether values may be missing is checked by value."""
+        if schema.names != self.schema.names:
+            for given, wanted in zip(schema.names, self.schema.names, strict=False):
+                if given != wanted:
+                    raise OutputError(self.path, f"column {given}", f"column {wanted} there")
+            raise OutputError(self.path, f"{len(schema)} columns", f"{len(self.schema)} columns")
+        for given, wanted in zip(schema, self.schema, strict=True):
+            if given.type != wanted.type:
+                raise OutputError(
+                    self.path, f"column {given.name} of type {given.type}", str(wanted.type)
+                )
+
+    def _finish(self) -> None:
+        for key in self.metadata:
+            if is_reserved(key):
+                raise OutputError(self.path, f"metadata under the key {key}", "another key")
+        entries = footer_entries(self.schema, self.metadata, self._lengths, self.num_rows)
+        self._writer.add_key_value_metadata(entries)
+        self._writer.close()
+        self._file.close()
+
+    def _abandon(self) -> None:
+        # pyarrow would try to complete the file when its writer is collected, at a time when the
+        # error on the way is long forgotten. The file is removed, so a second error says nothing.
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()

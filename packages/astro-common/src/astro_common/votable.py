@@ -1,0 +1,127 @@
+"""The VOTable without data that describes a Parquet file's columns.
+
+VOParquet 1.0 (IVOA Note, M. Taylor et al., 2025) keeps such a document in the footer: one FIELD for
+each column, in order, with datatypes as near as VOTable 1.4 has them.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import lru_cache
+from xml.etree import ElementTree
+
+import pyarrow as pa
+
+from astro_common.parquet.fields import field_metadata
+
+__all__ = ["printable", "votable_xml"]
+
+_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
+
+# Characters that XML 1.0 and YAML refuse, even escaped.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# The syntax of a UCD in the schema of VOTable.
+_UCD = re.compile(r"[A-Za-z0-9_.,;\-]+")
+
+_DATATYPES = {
+    pa.bool_(): "boolean",
+    pa.uint8(): "unsignedByte",
+    # VOTable has no signed byte, and no unsigned integer above the byte: the next wider one holds
+    # all values, except those of uint64 that exceed 2^63.
+    pa.int8(): "short",
+    pa.int16(): "short",
+    pa.uint16(): "int",
+    pa.int32(): "int",
+    pa.uint32(): "long",
+    pa.int64(): "long",
+    pa.uint64(): "long",
+    pa.float16(): "float",
+    pa.float32(): "float",
+    pa.float64(): "double",
+}
+
+
+def votable_xml(
+    schema: pa.Schema, *, name: str = "", description: str = "", num_rows: int | None = None
+) -> str:
+    """Describe the columns of a table as a VOTable without data.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns; their metadata may hold ``unit``, ``ucd`` and ``description``.
+    name, description : str, optional
+        Of the table.
+    num_rows : int, optional
+        Number of rows of the table.
+
+    Returns
+    -------
+    str
+        A VOTable 1.4 document. Units are in VOUnits syntax where they can be understood; a UCD
+        that is none is left out, and types that VOTable has not are called texts.
+    """
+    votable = ElementTree.Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
+    resource = ElementTree.SubElement(votable, "RESOURCE")
+    table = ElementTree.SubElement(resource, "TABLE")
+    if name:
+        table.set("name", printable(name))
+    if num_rows is not None:
+        table.set("nrows", str(num_rows))
+    if description:
+        ElementTree.SubElement(table, "DESCRIPTION").text = printable(description)
+    for field in schema:
+        table.append(_field(field))
+    return ElementTree.tostring(votable, encoding="unicode")
+
+
+def printable(text: str) -> str:
+    """Replace characters that neither XML nor YAML can hold by a question mark."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def _field(field: pa.Field) -> ElementTree.Element:
+    texts = field_metadata(field)
+    element = ElementTree.Element("FIELD", {"name": printable(field.name), **_datatype(field.type)})
+    unit = texts.get("unit", "").strip()
+    if unit:
+        element.set("unit", _vounit(printable(unit)))
+    ucd = texts.get("ucd", "").strip()
+    if _UCD.fullmatch(ucd):
+        element.set("ucd", ucd)
+    if texts.get("description"):
+        ElementTree.SubElement(element, "DESCRIPTION").text = printable(texts["description"])
+    return element
+
+
+def _datatype(kind: pa.DataType) -> dict[str, str]:
+    if pa.types.is_dictionary(kind):
+        return _datatype(kind.value_type)
+    if kind in _DATATYPES:
+        return {"datatype": _DATATYPES[kind]}
+    if pa.types.is_fixed_size_list(kind) and kind.value_type in _DATATYPES:
+        return {"datatype": _DATATYPES[kind.value_type], "arraysize": str(kind.list_size)}
+    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and kind.value_type in _DATATYPES:
+        return {"datatype": _DATATYPES[kind.value_type], "arraysize": "*"}
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return {"datatype": "unsignedByte", "arraysize": "*"}
+    if pa.types.is_timestamp(kind):
+        return {"datatype": "char", "arraysize": "*", "xtype": "timestamp"}
+    return {"datatype": "char", "arraysize": "*"}
+
+
+@lru_cache(maxsize=4096)
+def _vounit(text: str) -> str:
+    from astropy import units
+
+    with warnings.catch_warnings():
+        # A deprecated spelling is still a unit; the result has the current one.
+        warnings.simplefilter("ignore", units.UnitsWarning)
+        for style in ("vounit", "generic", "fits", "cds"):
+            try:
+                return str(units.Unit(text, format=style).to_string("vounit"))
+            except (ValueError, TypeError):
+                continue
+    return text

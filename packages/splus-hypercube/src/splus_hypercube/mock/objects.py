@@ -1,0 +1,186 @@
+"""Entries of a survey's catalogue: counterparts of the sources, strangers and planted neighbours.
+
+A survey sees many of the sources, and also objects that S-PLUS does not list. Some lie just outside
+the matching radius of a source that the survey does not see, and some lie within it beside the
+true counterpart; both are planted, since chance gives too few of them on a small field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splus_hypercube.mock.fields import MockField
+from splus_hypercube.mock.sphere import neighbours, offset
+
+__all__ = ["Entries", "assemble_entries"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+_MARGIN_ARCSEC = 90.0
+_OUTSIDE_FACTORS = (1.08, 1.9)
+_INSIDE_FACTORS = (0.45, 0.93)
+_OUTSIDE_SHARE = 0.04
+_INSIDE_SHARE = 0.02
+_CLEAR_FACTOR = 2.2
+_FAINTER_MAG = (1.0, 2.5)
+
+
+@dataclass(slots=True)
+class Entries:
+    """Rows of a survey's catalogue.
+
+    Attributes
+    ----------
+    owner : ndarray of int64, shape (n,)
+        Source that the entry is an observation of, or -1.
+    template : ndarray of int64, shape (n,)
+        Source whose spectrum the entry has: the owner, or the one that lends it to a stranger.
+    fainter : ndarray of float64, shape (n,)
+        Magnitudes by which the entry is fainter than its template.
+    planted : ndarray of bool, shape (n,)
+        Whether the entry was put beside a source on purpose.
+    ra, dec : ndarray of float64, shape (n,)
+        Measured position, degrees.
+    """
+
+    owner: Int
+    template: Int
+    fainter: Float
+    planted: Bool
+    ra: Float
+    dec: Float
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def take(self, rows: Int | Bool) -> Entries:
+        """Some of the entries."""
+        return Entries(
+            self.owner[rows],
+            self.template[rows],
+            self.fainter[rows],
+            self.planted[rows],
+            self.ra[rows],
+            self.dec[rows],
+        )
+
+
+def assemble_entries(
+    field: MockField,
+    rng: np.random.Generator,
+    *,
+    seen: Int,
+    seen_ra: Float,
+    seen_dec: Float,
+    catalogue_ra: Float,
+    catalogue_dec: Float,
+    radius_arcsec: float,
+    lenders: Int,
+    strangers_per_seen: float,
+    strangers_clear: bool = False,
+) -> Entries:
+    """Put together counterparts, strangers and planted neighbours.
+
+    Parameters
+    ----------
+    field : MockField
+    rng : numpy.random.Generator
+    seen : ndarray of int64, shape (m,)
+        Sources that the survey sees.
+    seen_ra, seen_dec : ndarray of float64, shape (m,)
+        Where it sees them.
+    catalogue_ra, catalogue_dec : ndarray of float64, shape (n,)
+        Positions of all sources in the S-PLUS catalogue, beside which neighbours are planted.
+    radius_arcsec : float
+        The survey's matching radius.
+    lenders : ndarray of int64
+        Sources whose spectra strangers may borrow.
+    strangers_per_seen : float
+        Number of strangers within the image for each source seen.
+    strangers_clear : bool, optional
+        Keep strangers well away from every source.
+
+    Returns
+    -------
+    Entries
+        Counterparts in the order given, then strangers, then planted neighbours.
+    """
+    half = field.half_size_arcsec
+    share = ((half + _MARGIN_ARCSEC) / half) ** 2
+    outskirts = (share - 1.0) * (1.0 + strangers_per_seen) * len(seen)
+    count = 0
+    if len(lenders):
+        count = round(strangers_per_seen * len(seen) + min(outskirts, 4.0 * len(seen)))
+    reach = half + _MARGIN_ARCSEC
+    stranger_ra, stranger_dec = offset(
+        np.full(count, field.ra),
+        np.full(count, field.dec),
+        rng.uniform(-reach, reach, count),
+        rng.uniform(-reach, reach, count),
+    )
+    if strangers_clear:
+        _, near, _ = neighbours(
+            catalogue_ra, catalogue_dec, stranger_ra, stranger_dec, _CLEAR_FACTOR * radius_arcsec
+        )
+        clear = np.setdiff1d(np.arange(count), near)
+        stranger_ra, stranger_dec = stranger_ra[clear], stranger_dec[clear]
+        count = len(clear)
+    planted_source, planted_ra, planted_dec = _plant(
+        rng, seen, catalogue_ra, catalogue_dec, radius_arcsec
+    )
+    extra = count + len(planted_source)
+    borrowed = rng.choice(lenders, extra) if len(lenders) else np.zeros(0, dtype=np.int64)
+    if not len(lenders):
+        planted_ra, planted_dec = planted_ra[:0], planted_dec[:0]
+        extra = 0
+    planted = np.zeros(len(seen) + extra, dtype=bool)
+    planted[len(seen) + count :] = True
+    return Entries(
+        owner=np.concatenate([seen, np.full(extra, -1, dtype=np.int64)]),
+        template=np.concatenate([seen, borrowed]).astype(np.int64),
+        fainter=np.concatenate([np.zeros(len(seen)), rng.uniform(*_FAINTER_MAG, extra)]),
+        planted=planted,
+        ra=np.concatenate([seen_ra, stranger_ra, planted_ra]),
+        dec=np.concatenate([seen_dec, stranger_dec, planted_dec]),
+    )
+
+
+def _plant(
+    rng: np.random.Generator,
+    seen: Int,
+    catalogue_ra: Float,
+    catalogue_dec: Float,
+    radius_arcsec: float,
+) -> tuple[Int, Float, Float]:
+    """Neighbours just outside the radius of unseen sources and inside it of seen ones."""
+    count = len(catalogue_ra)
+    unseen = np.setdiff1d(np.arange(count), seen)
+    outside = _some(rng, unseen, _OUTSIDE_SHARE)
+    inside = _some(rng, seen, _INSIDE_SHARE)
+    sources = np.concatenate([outside, inside]).astype(np.int64)
+    distance = radius_arcsec * np.concatenate(
+        [
+            rng.uniform(*_OUTSIDE_FACTORS, len(outside)),
+            rng.uniform(*_INSIDE_FACTORS, len(inside)),
+        ]
+    )
+    angle = rng.uniform(0.0, 2.0 * np.pi, len(sources))
+    ra, dec = offset(
+        catalogue_ra[sources],
+        catalogue_dec[sources],
+        distance * np.sin(angle),
+        distance * np.cos(angle),
+    )
+    return sources, ra, dec
+
+
+def _some(rng: np.random.Generator, rows: Int, share: float) -> Int:
+    """A share of rows, but at least one where there are any."""
+    if not len(rows):
+        return rows
+    return np.sort(rng.choice(rows, max(1, round(share * len(rows))), replace=False))

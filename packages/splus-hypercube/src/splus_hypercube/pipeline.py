@@ -1,0 +1,361 @@
+"""One field from its inputs to its file, and a run of many fields."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astro_common.atomic import remove_partials
+from astro_common.errors import AstroError
+from astro_common.fits import open_fits
+from astro_common.jobs import Outcome, run_units
+from astro_common.parquet import ParquetWriter, check_parquet
+from astro_common.provenance import fingerprint, provenance, same_content
+from numpy.typing import NDArray
+
+from splus_hypercube.assemble import FieldCutouts, iter_row_groups, rows_per_group
+from splus_hypercube.bands import BAND_NAMES
+from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
+from splus_hypercube.configuration import Configuration
+from splus_hypercube.expressions import parse_selection
+from splus_hypercube.fields import Field
+from splus_hypercube.region import MAX_PROPER_MOTION_ARCSEC_PER_YEAR, SkyRegion
+from splus_hypercube.schema import METADATA_KEY, SCHEMA_VERSION, RunSchema
+from splus_hypercube.surveys import Survey, SurveyMatches, Target, configured_surveys
+from splus_hypercube.surveys.gaia import GAIA_EPOCH_JYEAR, GaiaMatches
+from splus_hypercube.surveys.nearest import SHIFT_ARCSEC
+from splus_hypercube.surveys.splus import (
+    catalogue_positions,
+    image_epoch_jyear,
+    list_images,
+    read_image_header,
+)
+
+__all__ = ["Run", "build_field", "build_fields", "field_inputs", "field_target"]
+
+logger = logging.getLogger(__name__)
+
+DISTRIBUTION = "splus-hypercube"
+# Rows whose survey columns are in memory together.
+_BUCKET_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is common to all fields of a run.
+
+    Attributes
+    ----------
+    configuration : Configuration
+    schema : RunSchema
+    """
+
+    configuration: Configuration
+    schema: RunSchema
+
+
+def build_fields(
+    run: Run,
+    fields: Sequence[Field],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+) -> Outcome:
+    """Build the hypercubes of some fields, each by itself.
+
+    Parameters
+    ----------
+    run : Run
+    fields : sequence of Field
+    workers : int
+        Local processes.
+    scheduler : str, optional
+        Address of a Dask scheduler that takes the place of local processes.
+    overwrite : bool
+        Build also what is there already.
+
+    Returns
+    -------
+    Outcome
+        Fields done, skipped (their file is whole and made from the same inputs) and failed.
+    """
+    output = run.configuration.output
+    output.mkdir(parents=True, exist_ok=True)
+    units = {field.name: (run, field) for field in fields}
+
+    def is_done(name: str) -> bool:
+        return not overwrite and _is_current(run, units[name][1])
+
+    return run_units(
+        _build_unit,
+        units,
+        workers=workers,
+        scheduler=scheduler,
+        failures=output / "failures.jsonl",
+        describe="field",
+        is_done=is_done,
+    )
+
+
+def _build_unit(unit: tuple[Run, Field]) -> dict[str, Any]:
+    return build_field(*unit)
+
+
+def build_field(run: Run, field: Field) -> dict[str, Any]:
+    """Build one field's hypercube and put it in its place.
+
+    Parameters
+    ----------
+    run : Run
+    field : Field
+
+    Returns
+    -------
+    dict
+        The JSON of the file's footer.
+
+    Raises
+    ------
+    InputError
+        If an input is missing or damaged; no file is left then.
+    OutputError
+        If the file cannot be written.
+    """
+    configuration = run.configuration
+    path = configuration.cube_path(field.name)
+    remove_partials(path.parent, path.name)
+    for error in run.schema.unreadable.values():
+        raise error
+    surveys = configured_surveys(configuration)
+    with ExitStack() as stack:
+        catalogue_path = configuration.catalogue_path(field.name)
+        catalogue = stack.enter_context(open_catalogue(catalogue_path))
+        images = _images(configuration, field)
+        target = field_target(configuration, run.schema, field, catalogue, images)
+        inputs = field_inputs(configuration, surveys, target, images)
+        matches: dict[str, SurveyMatches] = {}
+        for survey in surveys:
+            schema = run.schema.surveys[survey.name]
+            matches[survey.name] = survey.match(target, schema, matches)
+            stack.callback(matches[survey.name].close)
+        cutouts = None
+        if configuration.splus.images:
+            requested = _requested(configuration, catalogue, catalogue_path, matches)
+            size_px = configuration.cutouts.size_px
+            cutouts = FieldCutouts(images, target, requested, size_px)
+            stack.callback(cutouts.close)
+        metadata = _metadata(run, field, target, images, matches, inputs, catalogue_path)
+        group_rows = rows_per_group(run.schema)
+        with ParquetWriter(
+            path, run.schema.schema, metadata={METADATA_KEY: metadata}, overwrite=True
+        ) as writer:
+            for table in iter_row_groups(
+                run.schema, target, catalogue, cutouts, matches, group_rows
+            ):
+                writer.write(table)
+    return metadata
+
+
+def _images(configuration: Configuration, field: Field) -> dict[str, Path | None]:
+    if not configuration.splus.images:
+        return {}
+    images = list_images(configuration, field.name, BAND_NAMES)
+    for image in images:
+        if image.path is None:
+            logger.warning(
+                "field %s, band %s: no image, its cutouts are null", field.name, image.band
+            )
+    return {image.band: image.path for image in images}
+
+
+def field_target(
+    configuration: Configuration,
+    schema: RunSchema,
+    field: Field,
+    catalogue: Catalogue,
+    images: Mapping[str, Path | None],
+) -> Target:
+    """The sources of a field as the surveys see them.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    schema : RunSchema
+    field : Field
+    catalogue : Catalogue
+        The field's open catalogue.
+    images : mapping of str to Path or None
+        Their headers give the epoch where the configuration does not.
+    """
+    ra, dec = catalogue_positions(catalogue, configuration.catalogue_path(field.name))
+    epoch = configuration.splus.epoch_jyear
+    if epoch is None:
+        present = [path for path in images.values() if path is not None]
+        epoch = image_epoch_jyear([(path, read_image_header(path)) for path in present])
+    return Target(
+        field=field.name,
+        ra=ra,
+        dec=dec,
+        epoch_jyear=epoch,
+        region=SkyRegion(ra, dec, _margin_arcsec(configuration, epoch)),
+        scratch=configuration.output,
+        bucket_rows=max(_BUCKET_ROWS, rows_per_group(schema)),
+    )
+
+
+def _margin_arcsec(configuration: Configuration, epoch_jyear: float) -> float:
+    """How far from a source a survey's object may be catalogued and still matter.
+
+    The radius, the motion of the fastest star since Gaia's epoch, and the shift of the false-match
+    estimate.
+    """
+    sections = (getattr(configuration, name) for name in type(configuration).model_fields)
+    radii = [getattr(section, "radius_arcsec", 0.0) for section in sections]
+    radius = max(radii)
+    years = abs(epoch_jyear - GAIA_EPOCH_JYEAR)
+    motion = MAX_PROPER_MOTION_ARCSEC_PER_YEAR * years
+    return radius + 1.05 * motion + max(10.0 * radius, SHIFT_ARCSEC)
+
+
+def _requested(
+    configuration: Configuration,
+    catalogue: Catalogue,
+    path: Path,
+    matches: Mapping[str, SurveyMatches],
+) -> NDArray[np.bool_]:
+    """Which sources get cutouts."""
+    rows = configuration.cutouts.rows.strip()
+    if rows == "all":
+        return np.ones(catalogue.num_rows, dtype=bool)
+    if rows == "none":
+        return np.zeros(catalogue.num_rows, dtype=bool)
+    if rows == "gaia":
+        gaia = matches["gaia"]
+        assert isinstance(gaia, GaiaMatches)
+        return gaia.found
+    selection = parse_selection(rows)
+    names = {name: find_column(catalogue.schema, [name], path) for name in selection.columns}
+    table = catalogue.read(sorted(set(names.values())))
+    values: dict[str, NDArray[Any]] = {}
+    for column, name in names.items():
+        kind = table[name].type
+        if str(kind) in ("string", "large_string"):
+            values[column] = np.array(table[name].fill_null("").to_pylist(), dtype=np.str_)
+        elif "int" in str(kind) and table[name].null_count == 0:
+            values[column] = table[name].to_numpy()
+        else:
+            values[column] = float_column(table, name, path)
+    return selection.rows(values)
+
+
+def field_inputs(
+    configuration: Configuration,
+    surveys: Sequence[Survey],
+    target: Target,
+    images: Mapping[str, Path | None],
+) -> list[Path]:
+    """All files that a field is made from."""
+    paths = [configuration.catalogue_path(target.field)]
+    paths.extend(path for path in images.values() if path is not None)
+    for survey in surveys:
+        paths.extend(survey.inputs(target))
+    return list(dict.fromkeys(paths))
+
+
+def _metadata(
+    run: Run,
+    field: Field,
+    target: Target,
+    images: Mapping[str, Path | None],
+    matches: Mapping[str, SurveyMatches],
+    inputs: Sequence[Path],
+    catalogue_path: Path,
+) -> dict[str, Any]:
+    configuration = run.configuration
+    splus = {"rows": len(target), "epoch_jyear": target.epoch_jyear}
+    record = provenance(DISTRIBUTION, _settings(configuration), inputs)
+    # The same inputs give the same bytes, on whatever machine and day.
+    del record["created"]
+    record["missing_bands"] = [band for band, path in images.items() if path is None]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "field": field.name,
+        "synthetic": _is_synthetic(catalogue_path),
+        "bands": list(images),
+        "cutout_size_px": configuration.cutouts.size_px if images else None,
+        "surveys": {
+            "splus": splus,
+            **{name: survey.statistics for name, survey in matches.items()},
+        },
+        "provenance": record,
+    }
+
+
+def _is_synthetic(catalogue_path: Path) -> bool:
+    """Whether the S-PLUS catalogue says of itself that it is simulated."""
+    if catalogue_path.name.endswith((".fits", ".fits.gz")):
+        with open_fits(catalogue_path) as file:
+            return any(bool(hdu.header.get("SYNTHET", False)) for hdu in file.hdus)
+    return False
+
+
+def _settings(configuration: Configuration) -> dict[str, Any]:
+    """The part of the configuration that decides what a file holds."""
+    return configuration.model_dump(mode="json", exclude={"fields", "exclude_fields", "output"})
+
+
+def _is_current(run: Run, field: Field) -> bool:
+    """Whether a field's file is whole and was made from these inputs and this configuration."""
+    path = run.configuration.cube_path(field.name)
+    if not path.exists():
+        return False
+    try:
+        recorded = check_parquet(path).get(METADATA_KEY, {})
+        schema = pq.read_schema(path)
+        images = {
+            image.band: image.path
+            for image in list_images(run.configuration, field.name, BAND_NAMES)
+        }
+        with open_catalogue(run.configuration.catalogue_path(field.name)) as catalogue:
+            target = field_target(
+                run.configuration, run.schema, field, catalogue, images
+            )
+        surveys = configured_surveys(run.configuration)
+        paths = field_inputs(run.configuration, surveys, target, images)
+        now = {str(item): fingerprint(item) for item in paths}
+    except AstroError as error:
+        logger.warning("%s is built again: %s", path, error)
+        return False
+    reason = _difference(recorded, schema, run, now)
+    if reason:
+        logger.warning("%s is built again: %s", path, reason)
+    return not reason
+
+
+def _difference(
+    recorded: Mapping[str, Any], schema: pa.Schema, run: Run, now: Mapping[str, Any]
+) -> str:
+    """Why a file does not stand for what a build would give now; empty if it does."""
+    if recorded.get("schema_version") != SCHEMA_VERSION:
+        return f"its schema version is {recorded.get('schema_version')}, not {SCHEMA_VERSION}"
+    if not schema.equals(run.schema.schema):
+        return "its columns are not those of this run"
+    record = recorded.get("provenance", {})
+    if record.get("configuration") != _settings(run.configuration):
+        return "it was made with another configuration"
+    before = {item["path"]: item for item in record.get("inputs", [])}
+    for path in sorted(before.keys() | now.keys()):
+        if path not in now or path not in before:
+            return f"the input {path} is {'new' if path in now else 'no longer used'}"
+        same_time = before[path].get("mtime_ns") == now[path]["mtime_ns"]
+        if not (same_time and same_content(before[path], now[path])):
+            return f"the input {path} has changed"
+    return ""

@@ -1,0 +1,92 @@
+"""Rows kept on disk by bucket of output rows, so that memory does not grow with a field.
+
+A survey's rows arrive file by file, in the survey's order; the hypercube needs them in the order of
+its own rows. Each arriving piece is split by the bucket (a run of consecutive output rows) that it
+belongs to and appended to one unlinked file, which the system removes with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+from astro_common.errors import OutputError
+from numpy.typing import NDArray
+
+__all__ = ["Spill"]
+
+
+class Spill:
+    """Tables of one schema, appended in any order and read back by bucket.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file lies; it has no name there.
+    bucket_rows : int
+        Number of consecutive output rows in a bucket.
+    """
+
+    def __init__(self, folder: Path, bucket_rows: int) -> None:
+        self.bucket_rows = bucket_rows
+        self._folder = folder
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, prefix=".spill-")  # noqa: SIM115
+        self._pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._size = 0
+
+    def append(self, output_rows: NDArray[np.int64], table: pa.Table) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        output_rows : ndarray of int64, shape (n,)
+            The output row that each row of the table belongs to.
+        table : pyarrow.Table
+            n rows.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full.
+        """
+        if not len(output_rows):
+            return
+        buckets = output_rows // self.bucket_rows
+        order = np.argsort(buckets, kind="stable")
+        buckets = buckets[order]
+        table = table.take(pa.array(order))
+        starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
+        for start, stop in zip(starts, np.r_[starts[1:], len(buckets)], strict=True):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table.slice(start, stop - start))
+            data = sink.getvalue()
+            try:
+                self._file.seek(self._size)
+                self._file.write(data)
+                self._file.flush()
+            except OSError as error:
+                raise OutputError(
+                    self._folder,
+                    f"temporary rows cannot be written ({error.strerror})",
+                    action="free disk space there",
+                ) from error
+            self._pieces[int(buckets[start])].append((self._size, len(data)))
+            self._size += len(data)
+
+    def read(self, bucket: int) -> pa.Table | None:
+        """The rows of a bucket in the order in which they came; None if there are none."""
+        pieces = [
+            pa.ipc.open_stream(os.pread(self._file.fileno(), length, offset)).read_all()
+            for offset, length in self._pieces.get(bucket, [])
+        ]
+        return pa.concat_tables(pieces).combine_chunks() if pieces else None
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()

@@ -1,0 +1,144 @@
+"""The S-PLUS catalogue of a field and the headers of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from astro_common.errors import InputError
+from astro_common.fits import open_fits
+from astropy.io.fits import Header
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
+from splus_hypercube.configuration import Configuration
+from splus_hypercube.descriptions import describe_column
+from splus_hypercube.fields import Field
+from splus_hypercube.surveys.base import schema_of_files
+
+__all__ = [
+    "BandImage",
+    "catalogue_positions",
+    "catalogue_schema",
+    "image_epoch_jyear",
+    "list_images",
+    "read_image_header",
+]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BandImage:
+    """A band of a field.
+
+    Attributes
+    ----------
+    band : str
+    path : Path or None
+        None if there is no file.
+    """
+
+    band: str
+    path: Path | None
+
+
+def catalogue_schema(configuration: Configuration, fields: Sequence[Field]) -> pa.Schema:
+    """The catalogue columns of every field of a run: the union of what the catalogues hold.
+
+    Raises
+    ------
+    InputError
+        If no catalogue can be read.
+    """
+    paths = [configuration.catalogue_path(field.name) for field in fields]
+    return schema_of_files("splus", paths, _file_schema)
+
+
+def _file_schema(path: Path) -> pa.Schema:
+    with open_catalogue(path) as catalogue:
+        for name in ("ra", "dec"):
+            find_column(catalogue.schema, [name], path)
+        return pa.schema(
+            [
+                describe_column("splus", field.name, field, field.name)
+                for field in catalogue.schema
+            ]
+        )
+
+
+def catalogue_positions(catalogue: Catalogue, path: Path) -> tuple[Float, Float]:
+    """Positions of all sources, in catalogue order.
+
+    Returns
+    -------
+    ra, dec : ndarray of float64, shape (n_rows,)
+        ICRS degrees; NaN where the catalogue has none.
+
+    Raises
+    ------
+    InputError
+        If a declination is not one.
+    """
+    names = [find_column(catalogue.schema, [name], path) for name in ("ra", "dec")]
+    table = catalogue.read(names)
+    ra, dec = (float_column(table, name, path) for name in names)
+    wrong = np.flatnonzero(np.abs(dec) > 90.0)
+    if len(wrong):
+        raise InputError(path, f"dec {dec[wrong[0]]} in row {wrong[0]}", "-90 to 90 deg")
+    return ra, dec
+
+
+def list_images(configuration: Configuration, field: str, bands: Sequence[str]) -> list[BandImage]:
+    """The image of each band, None for a band without a file."""
+    return [BandImage(band, configuration.image_path(field, band)) for band in bands]
+
+
+def read_image_header(path: Path) -> Header:
+    """Header of the image in a file: HDU 1 of a compressed file, HDU 0 of a plain one."""
+    with open_fits(path) as file:
+        return file.image().header
+
+
+def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:
+    """Epoch of the observations: the median over the bands' headers.
+
+    Parameters
+    ----------
+    headers : sequence of (Path, Header)
+        MJD-OBS, MJD or DATE-OBS (UTC) is read.
+
+    Returns
+    -------
+    float
+        Julian year.
+
+    Raises
+    ------
+    InputError
+        If no header tells, or a date cannot be understood.
+    """
+    years = []
+    for path, header in headers:
+        for key, style in (("MJD-OBS", "mjd"), ("MJD", "mjd"), ("DATE-OBS", "isot")):
+            if header.get(key) in (None, ""):
+                continue
+            try:
+                time = Time(header[key], format=style, scale="utc")
+                years.append(float(time.jyear))
+            except (ValueError, TypeError) as error:
+                raise InputError(path, f"{key} is {header[key]!r}", "a date") from error
+            break
+    if not years:
+        where = headers[0][0] if headers else "splus.images"
+        raise InputError(
+            where,
+            "no MJD-OBS, MJD or DATE-OBS",
+            "the epoch of the observations",
+            "give splus.epoch_jyear in the configuration",
+        )
+    return float(np.median(years))

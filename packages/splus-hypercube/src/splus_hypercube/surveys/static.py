@@ -1,0 +1,123 @@
+"""Catalogues of fixed positions in one file: APOGEE, spectroscopic redshifts, VISTA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
+from splus_hypercube.descriptions import describe_column
+from splus_hypercube.fields import Field
+from splus_hypercube.surveys.base import Survey, SurveyMatches, Target, prefixed, schema_of_files
+from splus_hypercube.surveys.match_columns import match_fields
+from splus_hypercube.surveys.nearest import NearestMatcher
+
+__all__ = ["StaticCatalogueSurvey"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+# Whether a row may match at all, by (catalogue, path).
+RowFilter = Callable[[Catalogue, Path], NDArray[np.bool_]]
+
+
+@lru_cache(maxsize=4)
+def _positions(
+    path: Path, _size: int, _mtime_ns: int, names: tuple[tuple[str, ...], ...], keep: RowFilter
+) -> tuple[Int, Float, Float]:
+    """Rows of a catalogue that may match, with their positions.
+
+    Kept between the fields of one process, since APOGEE and the redshifts are one file for the
+    whole sky; the size and time of the file are part of the key.
+    """
+    with open_catalogue(path) as catalogue:
+        ra_name, dec_name = (find_column(catalogue.schema, choice, path) for choice in names)
+        table = catalogue.read([ra_name, dec_name])
+        ra, dec = float_column(table, ra_name, path), float_column(table, dec_name, path)
+        rows = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec) & keep(catalogue, path))
+    return rows, ra[rows], dec[rows]
+
+
+class StaticCatalogueSurvey(Survey):
+    """A survey that is one catalogue file for all fields, or one per field.
+
+    Parameters
+    ----------
+    name : str
+    path_of : callable
+        Gives the file of a field by name.
+    radius_arcsec : float
+    ra_names, dec_names : tuple of str
+        What the position columns may be called.
+    keep : callable, optional
+        Gives the rows of a catalogue that may match; all by default.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path_of: Callable[[str], Path],
+        radius_arcsec: float,
+        *,
+        ra_names: tuple[str, ...] = ("ra",),
+        dec_names: tuple[str, ...] = ("dec",),
+        keep: RowFilter | None = None,
+    ) -> None:
+        self.name = name
+        self.path_of = path_of
+        self.radius_arcsec = radius_arcsec
+        self.names = (ra_names, dec_names)
+        self.keep = keep or _every_row
+
+    def file_schema(self, path: Path) -> pa.Schema:
+        """The columns that one file gives, prefixed and described."""
+        with open_catalogue(path) as catalogue:
+            for names in self.names:
+                find_column(catalogue.schema, names, path)
+            return pa.schema(
+                [
+                    describe_column(self.name, field.name, field, prefixed(self.name, field.name))
+                    for field in catalogue.schema
+                ]
+            )
+
+    def schema(self, fields: Sequence[Field]) -> pa.Schema:
+        """See `Survey.schema`; every file that exists has a say."""
+        paths = list(dict.fromkeys(self.path_of(field.name) for field in fields))
+        return schema_of_files(
+            self.name, paths, self.file_schema, extra=match_fields(self.name)
+        )
+
+    def inputs(self, target: Target) -> list[Path]:
+        """See `Survey.inputs`."""
+        return [self.path_of(target.field)]
+
+    def match(
+        self, target: Target, schema: pa.Schema, earlier: Mapping[str, SurveyMatches]
+    ) -> SurveyMatches:
+        """See `Survey.match`."""
+        path = self.path_of(target.field)
+        matches = NearestMatcher(self.name, target, self.radius_arcsec, schema)
+        with open_catalogue(path) as catalogue:
+            status = path.stat()
+            rows, ra, dec = _positions(
+                path, status.st_size, status.st_mtime_ns, self.names, self.keep
+            )
+            near = np.flatnonzero(target.region.contains(ra, dec))
+
+            def values(wanted: Int) -> pa.Table:
+                table = catalogue.rows(rows[near[wanted]])
+                return table.rename_columns(
+                    [prefixed(self.name, name) for name in table.column_names]
+                )
+
+            matches.add(ra[near], dec[near], values)
+        return matches.finish()
+
+
+def _every_row(catalogue: Catalogue, _path: Path) -> NDArray[np.bool_]:
+    return np.ones(catalogue.num_rows, dtype=bool)

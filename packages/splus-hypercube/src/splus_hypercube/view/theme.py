@@ -1,0 +1,99 @@
+"""How figures look: colours that colour-blind readers can tell apart, on light and dark ground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+
+__all__ = ["DARK", "LIGHT", "Theme", "drawing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of a figure.
+
+    The hues are those of Okabe & Ito 2008, Color Universal Design.
+
+    Attributes
+    ----------
+    ground, ink, muted, hairline : str
+        Background, text, secondary text, grid lines.
+    image_colormap : str
+        Matplotlib colour map of the cutouts; the sky has nearly the colour of the ground.
+    no_data : str
+        Colour of pixels without data.
+    blue, vermilion, green, purple, orange, sky : str
+        Hues for data.
+    """
+
+    ground: str
+    ink: str
+    muted: str
+    hairline: str
+    image_colormap: str
+    no_data: str
+    blue: str = "#0072B2"
+    vermilion: str = "#D55E00"
+    green: str = "#009E73"
+    purple: str = "#CC79A7"
+    orange: str = "#E69F00"
+    sky: str = "#56B4E9"
+
+
+LIGHT = Theme("#FFFFFF", "#1A1A1A", "#5A5A5A", "#D9D9D9", "gray_r", "#F2E3D5")
+DARK = Theme(
+    "#16181C", "#E8E8E8", "#A5A8AE", "#3A3E45", "gray", "#4A3B2E", blue="#56B4E9", sky="#0072B2"
+)
+
+
+@contextmanager
+def drawing(theme: Theme, **settings: Any) -> Iterator[None]:
+    """Draw with our settings alone, whatever the user's matplotlibrc says.
+
+    Parameters
+    ----------
+    theme : Theme
+    **settings
+        Further rc settings, with ``_`` for the dot of a name.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(
+            {
+                "font.family": ["DejaVu Sans"],
+                "font.size": 8.5,
+                "text.color": theme.ink,
+                "figure.facecolor": theme.ground,
+                "savefig.facecolor": theme.ground,
+                "axes.facecolor": theme.ground,
+                "axes.edgecolor": theme.muted,
+                "axes.labelcolor": theme.ink,
+                "axes.titlecolor": theme.ink,
+                "axes.titlesize": 9.5,
+                "axes.titleweight": "bold",
+                "axes.titlelocation": "left",
+                "axes.labelsize": 8.5,
+                "axes.linewidth": 0.7,
+                "axes.grid": True,
+                "axes.axisbelow": True,
+                "grid.color": theme.hairline,
+                "grid.linewidth": 0.5,
+                "xtick.color": theme.muted,
+                "ytick.color": theme.muted,
+                "xtick.labelcolor": theme.ink,
+                "ytick.labelcolor": theme.ink,
+                "xtick.direction": "in",
+                "ytick.direction": "in",
+                "legend.frameon": False,
+                "legend.fontsize": 8.0,
+                "hatch.linewidth": 0.5,
+                "hatch.color": theme.muted,
+                "svg.fonttype": "none",
+            }
+        )
+        mpl.rcParams.update({name.replace("_", "."): value for name, value in settings.items()})
+        yield

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+from surveytree import SurveyTree
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A small survey tree of one field, every position chosen by hand."""
+    return SurveyTree(tmp_path / "tree").write()
+
+
+@pytest.fixture
+def make_tree(tmp_path):
+    """Makes survey trees; takes the options of `SurveyTree`."""
+
+    def make(name="tree", **options):
+        return SurveyTree(tmp_path / name, **options).write()
+
+    return make

@@ -1,0 +1,209 @@
+#!/usr/bin/env python
+"""Install each wheel of dist/ alone into a bare environment and use it there.
+
+What a package imports and does not declare is missing there, as is everything that the developer's
+environment holds by chance. Each module is imported, each command is asked for its help and its
+version, and the commands in SMOKE_RUNS do a small job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Jobs of each command, run in an empty folder, with the files that must exist afterwards.
+SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
+    "splus-hypercube": (
+        (
+            ("mock", "mock", "--fields", "1", "--sources", "40", "--image-size", "200"),
+            ("build", "--config", "mock/hypercube.yaml", "--out", "cubes"),
+        ),
+        ("mock/truth.parquet", "cubes/datacube_*.parquet"),
+    ),
+}
+
+# `python -c` gets the import name; __main__ modules are left to the command itself.
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+names = [info.name for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+assert sys.prefix in package.__file__, package.__file__
+print(len(names))
+"""
+
+
+class StepError(Exception):
+    """A step in an isolated environment did not do what it should."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What this script needs to know of one distribution."""
+
+    name: str
+    version: str
+    commands: tuple[str, ...]
+    folder: Path
+
+    @property
+    def import_name(self) -> str:
+        """The name of its import package (str)."""
+        return self.name.replace("-", "_")
+
+
+def find_packages(root: Path) -> list[Package]:
+    """Read the distributions under packages/, sorted by name."""
+    packages = []
+    for path in sorted(root.glob("packages/*/pyproject.toml")):
+        project: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        commands = tuple(sorted(project.get("scripts", {})))
+        packages.append(Package(project["name"], project["version"], commands, path.parent))
+    return packages
+
+
+def find_wheel(package: Package, folder: Path) -> Path:
+    """Return the wheel of a package in dist/.
+
+    Raises
+    ------
+    StepError
+        There is not exactly one of the package's version.
+    """
+    pattern = f"{package.import_name}-{package.version}-*.whl"
+    wheels = sorted(folder.glob(pattern))
+    if len(wheels) != 1:
+        raise StepError(f"found {len(wheels)} files {folder.name}/{pattern}; run make build")
+    return wheels[0]
+
+
+def run_step(command: Sequence[str | Path], folder: Path, environment: dict[str, str]) -> str:
+    """Run one step and return what it printed.
+
+    Raises
+    ------
+    StepError
+        The command's exit status is not 0; the message ends with the last lines that it wrote.
+    """
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        shown = " ".join("<code>" if "\n" in word else word for word in words)
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise StepError(f"status {done.returncode} from {shown}\n{tail}")
+    return done.stdout
+
+
+def bare_environment() -> dict[str, str]:
+    """Return this process's environment without what leads Python back to the repository."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "UV_PROJECT")
+    return {key: value for key, value in os.environ.items() if key not in hidden}
+
+
+def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path:
+    """Make an environment with one wheel and its dependencies and return its ``bin`` folder."""
+    environment = bare_environment()
+    # The option --find-links would replace the folders that this variable names.
+    known = [name for name in environment.get("UV_FIND_LINKS", "").split(",") if name]
+    environment["UV_FIND_LINKS"] = ",".join([*known, str(wheels)])
+    uv = (sys.executable, "-m", "uv")
+    target = work / "environment"
+    run_step((*uv, "venv", "--quiet", "--python", sys.executable, target), work, environment)
+    python = target / "bin" / "python"
+    pinned = ("--resolution", "lowest-direct") if lowest else ("-c", ROOT / "constraints.txt")
+    wheel = find_wheel(package, wheels)
+    pip = (*uv, "pip")
+    run_step((*pip, "install", "--quiet", "--python", python, *pinned, wheel), work, environment)
+    run_step((*pip, "check", "--python", python), work, environment)
+    if lowest:
+        frozen = run_step((*pip, "freeze", "--python", python), work, environment)
+        held = work / "held.txt"
+        pins = [line for line in frozen.splitlines() if "==" in line]
+        held.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        tests = ("install", "--quiet", "--python", python, "-c", held)
+        groups = ("--group", f"{ROOT / 'pyproject.toml'}:tests")
+        run_step((*pip, *tests, *groups), work, environment)
+    return target / "bin"
+
+
+def use(package: Package, binaries: Path, work: Path) -> str:
+    """Import every module, ask each command for help and version, do its small job."""
+    environment = bare_environment()
+    python = binaries / "python"
+    count = run_step((python, "-c", _IMPORT_ALL, package.import_name), work, environment).strip()
+    done = [f"{count} modules imported"]
+    for command in package.commands:
+        run_step((binaries / command, "--help"), work, environment)
+        run_step((python, "-m", package.import_name, "--help"), work, environment)
+        version = run_step((binaries / command, "--version"), work, environment)
+        if package.version not in version:
+            raise StepError(f"{command} --version printed {version!r}, expected {package.version}")
+        jobs, outputs = SMOKE_RUNS.get(command, ((), ()))
+        for job in jobs:
+            run_step((binaries / command, *job), work, environment)
+        for output in outputs:
+            if not list(work.glob(output)):
+                raise StepError(f"{command} wrote no {output}")
+        done.append(" ".join([command, "--help", "--version", *(job[0] for job in jobs)]))
+    return ", ".join(done)
+
+
+def run_tests(package: Package, binaries: Path, work: Path) -> str:
+    """Run the package's own tests in its environment and return pytest's closing line."""
+    # Old versions warn of what newer ones changed; that is no fault of ours.
+    options = ["-q", "-p", "no:cacheprovider", "-W", "default"]
+    options += ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    options += ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    command = [str(binaries / "python"), "-m", "pytest", *options, str(package.folder / "tests")]
+    return run_step(command, work, bare_environment()).strip().splitlines()[-1]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Try every package; 1 if one of them failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--lowest",
+        action="store_true",
+        help="take the oldest versions that the package allows, and run its tests",
+    )
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="folder of the wheels")
+    parser.add_argument("only", nargs="*", metavar="DIST", help="only these distributions")
+    arguments = parser.parse_args(argv)
+    packages = find_packages(ROOT)
+    unknown = set(arguments.only) - {package.name for package in packages}
+    if unknown:
+        parser.error(f"no such distribution: {', '.join(sorted(unknown))}")
+    failed = 0
+    for package in packages:
+        if arguments.only and package.name not in arguments.only:
+            continue
+        with tempfile.TemporaryDirectory(prefix="isolated-") as folder:
+            work = Path(folder)
+            try:
+                binaries = install(package, arguments.dist.resolve(), work, lowest=arguments.lowest)
+                result = use(package, binaries, work)
+                if arguments.lowest:
+                    result += ", " + run_tests(package, binaries, work)
+            except StepError as error:
+                failed += 1
+                result = f"FAILED: {error}"
+        print(f"{package.name} {package.version}: {result}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -32,6 +32,9 @@ SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     ),
 }
 
+# The dependency groups of the root pyproject.toml from which tests import.
+TEST_GROUPS = ("tests", "peers")
+
 # `python -c` gets the import name; __main__ modules are left to the command itself.
 _IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -56,6 +59,7 @@ class Package:
     name: str
     version: str
     commands: tuple[str, ...]
+    requirements: tuple[str, ...]
     folder: Path
 
     @property
@@ -70,7 +74,8 @@ def find_packages(root: Path) -> list[Package]:
     for path in sorted(root.glob("packages/*/pyproject.toml")):
         project: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         commands = tuple(sorted(project.get("scripts", {})))
-        packages.append(Package(project["name"], project["version"], commands, path.parent))
+        needed = tuple(project.get("dependencies", []))
+        packages.append(Package(project["name"], project["version"], commands, needed, path.parent))
     return packages
 
 
@@ -124,19 +129,24 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path
     target = work / "environment"
     run_step((*uv, "venv", "--quiet", "--python", sys.executable, target), work, environment)
     python = target / "bin" / "python"
-    pinned = ("--resolution", "lowest-direct") if lowest else ("-c", ROOT / "constraints.txt")
+    # "Direct" is what the command line names: the requirements stand there beside the wheel.
+    pinned = ["-c", str(ROOT / "constraints.txt")]
+    if lowest:
+        pinned = ["--resolution", "lowest-direct", *package.requirements]
     wheel = find_wheel(package, wheels)
     pip = (*uv, "pip")
     run_step((*pip, "install", "--quiet", "--python", python, *pinned, wheel), work, environment)
     run_step((*pip, "check", "--python", python), work, environment)
     if lowest:
-        frozen = run_step((*pip, "freeze", "--python", python), work, environment)
+        # What the tests need comes on top, and changes nothing of what was installed.
         held = work / "held.txt"
+        frozen = run_step((*pip, "freeze", "--python", python), work, environment)
         pins = [line for line in frozen.splitlines() if "==" in line]
         held.write_text("\n".join(pins) + "\n", encoding="utf-8")
-        tests = ("install", "--quiet", "--python", python, "-c", held)
-        groups = ("--group", f"{ROOT / 'pyproject.toml'}:tests")
-        run_step((*pip, *tests, *groups), work, environment)
+        settings = ROOT / "pyproject.toml"
+        groups = [word for name in TEST_GROUPS for word in ("--group", f"{settings}:{name}")]
+        tests = ("install", "--quiet", "--python", python, "-c", held, *groups)
+        run_step((*pip, *tests), work, environment)
     return target / "bin"
 
 

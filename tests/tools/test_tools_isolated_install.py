@@ -20,7 +20,7 @@ from isolated_install import (
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Package:
-    return Package("some-dist", "1.2.3", ("some-dist",), tmp_path)
+    return Package("some-dist", "1.2.3", ("some-dist",), (), tmp_path)
 
 
 def fake_command(folder: Path, body: str) -> Path:

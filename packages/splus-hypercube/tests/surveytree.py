@@ -205,6 +205,8 @@ class SurveyTree:
         outside the radius. Source 4: exactly Barnard's motion. Source 5: parallax and velocity.
         """
         rows = []
+        if not self.surveys_have_rows:
+            return rows
 
         def add(source, east, north, pmra=None, pmdec=None, parallax=None, velocity=None):
             ra, dec = self.at(source, east, north)
@@ -231,11 +233,12 @@ class SurveyTree:
         years = EPOCH - GAIA_EPOCH
         add(4, 0.0, -10.362 * years, 0.0, 10362.0)
         add(5, 0.2, 0.0, 50.0, -20.0, 100.0, 80.0)
-        return rows if self.surveys_have_rows else []
+        return rows
 
     def gaia_range(self) -> tuple[int, int]:
         grid = HEALPix(nside=256, order="nested")
-        pixels = grid.lonlat_to_healpix(self.source_ra * units.deg, self.source_dec * units.deg)
+        ra, dec = (self.source_ra, self.source_dec) if self.num_sources else (self.ra, self.dec)
+        pixels = np.atleast_1d(grid.lonlat_to_healpix(ra * units.deg, dec * units.deg))
         around = np.concatenate([pixels, grid.neighbours(pixels).ravel()])
         return int(around.min()), int(around.max())
 
@@ -294,6 +297,8 @@ class SurveyTree:
     def ztf_objects(self) -> list[dict]:
         """Source 0: two g objects and one r object; source 1: one i object whose epochs are all
         bad; source 2: an object outside the radius."""
+        if not self.surveys_have_rows:
+            return []
         big = 2**53 + 1
 
         def one(source, east, north, filterid, number, hmjd, mag, magerr, catflags):
@@ -324,7 +329,7 @@ class SurveyTree:
             one(1, 0.2, 0.0, 3, 40, [58000.0], [16.0], [0.01], [32769]),
             one(2, 0.0, 1.05, 1, 50, [58000.0], [17.0], [0.01], [0]),
         ]
-        return objects if self.surveys_have_rows else []
+        return objects
 
     def write_ztf(self, layout: str = "hats") -> None:
         """Each object in the partition of its position; orders 4 and 6 mixed."""
@@ -365,6 +370,8 @@ class SurveyTree:
     def desi_fibres(self) -> list[dict]:
         """Tile 101. Row 0 has no position; row 1 is a sky fibre on source 0; row 2 a bad fibre on
         source 0; row 3 source 0's target; row 4 source 1's, nearer but fainter than tile 102's."""
+        if not self.surveys_have_rows:
+            return []
         ra0, dec0 = self.at(0, 0.3, 0.0)
         ra1, dec1 = self.at(1, 0.1, 0.0)
         nan = float("nan")
@@ -376,7 +383,7 @@ class SurveyTree:
             {"TARGETID": big + 3, "ra": ra0, "dec": dec0, "type": "TGT", "status": 0, "snr": 5.0},
             {"TARGETID": big + 4, "ra": ra1, "dec": dec1, "type": "TGT", "status": 0, "snr": 2.0},
         ]
-        return fibres if self.surveys_have_rows else []
+        return fibres
 
     def write_desi(self) -> None:
         (self.root / "desi_tiles.csv").write_text(

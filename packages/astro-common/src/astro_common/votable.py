@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from xml.etree import ElementTree
 
 import pyarrow as pa
 
-from astro_common.parquet.fields import field_metadata
+from astro_common.arrow_fields import field_metadata
 
 __all__ = ["printable", "votable_xml"]
 
@@ -44,7 +45,12 @@ _DATATYPES = {
 
 
 def votable_xml(
-    schema: pa.Schema, *, name: str = "", description: str = "", num_rows: int | None = None
+    schema: pa.Schema,
+    *,
+    name: str = "",
+    description: str = "",
+    num_rows: int | None = None,
+    text_lengths: Mapping[str, int] | None = None,
 ) -> str:
     """Describe the columns of a table as a VOTable without data.
 
@@ -56,6 +62,9 @@ def votable_xml(
         Of the table.
     num_rows : int, optional
         Number of rows of the table.
+    text_lengths : mapping of str to int, optional
+        The longest text of a column, in characters, where it is known. astropy reads texts of
+        unknown length in a way that it cannot join with the data.
 
     Returns
     -------
@@ -72,8 +81,9 @@ def votable_xml(
         table.set("nrows", str(num_rows))
     if description:
         ElementTree.SubElement(table, "DESCRIPTION").text = printable(description)
+    lengths = text_lengths or {}
     for field in schema:
-        table.append(_field(field))
+        table.append(_field(field, lengths.get(field.name)))
     return ElementTree.tostring(votable, encoding="unicode")
 
 
@@ -82,9 +92,12 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
-def _field(field: pa.Field) -> ElementTree.Element:
+def _field(field: pa.Field, text_length: int | None) -> ElementTree.Element:
     texts = field_metadata(field)
-    element = ElementTree.Element("FIELD", {"name": printable(field.name), **_datatype(field.type)})
+    datatype = _datatype(field.type)
+    if text_length is not None and field.type in (pa.string(), pa.large_string()):
+        datatype["arraysize"] = f"{text_length}*"
+    element = ElementTree.Element("FIELD", {"name": printable(field.name), **datatype})
     unit = texts.get("unit", "").strip()
     if unit:
         element.set("unit", _vounit(printable(unit)))
@@ -114,14 +127,27 @@ def _datatype(kind: pa.DataType) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _vounit(text: str) -> str:
+    """Write a unit in VOUnits 1.1 syntax, without the units that it deprecates."""
     from astropy import units
 
+    current = {
+        units.Angstrom: 0.1 * units.nm,
+        units.erg: 1e-7 * units.J,
+        units.G: 1e-4 * units.T,
+        units.barn: 1e-28 * units.m**2,
+    }
     with warnings.catch_warnings():
-        # A deprecated spelling is still a unit; the result has the current one.
+        # A careless spelling is still a unit; the result has the right one.
         warnings.simplefilter("ignore", units.UnitsWarning)
         for style in ("vounit", "generic", "fits", "cds"):
             try:
-                return str(units.Unit(text, format=style).to_string("vounit"))
+                unit = units.Unit(text, format=style)
+                # Magnitudes and other logarithms are not products of powers.
+                factors = zip(getattr(unit, "bases", ()), getattr(unit, "powers", ()), strict=True)
+                product = units.Unit(getattr(unit, "scale", 1.0))
+                for base, power in factors:
+                    product *= units.Unit(current.get(base, base)) ** power
+                return str((product if product == unit else unit).to_string("vounit"))
             except (ValueError, TypeError):
                 continue
     return text

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from astro_common.errors import InputError
 from astro_common.fits import FitsImage, open_fits
-from astropy.io.fits import Header
 from numpy.typing import NDArray
 
 from splus_hypercube.catalogues import Catalogue
@@ -66,29 +64,28 @@ class FieldCutouts:
         self._pixels: dict[str, SourcePixels] = {}
         self._strips: dict[str, ImageStrips] = {}
         self._buffers: dict[str, NDArray[np.float32]] = {}
-        self._stack = ExitStack()
         present = {band: path for band, path in images.items() if path is not None}
         known: dict[str, SourcePixels] = {}
         ra, dec = target.ra[requested], target.dec[requested]
-        try:
-            for band, path in present.items():
-                image = self._stack.enter_context(open_fits(path)).image()
-                # Bands mostly share one grid: their pixels are computed once.
-                grid = repr(image.shape) + _grid_key(image.header)
-                if grid not in known:
-                    known[grid] = source_pixels(image.header, ra, dec, path)
-                self._pixels[band] = known[grid]
-                self._strips[band] = ImageStrips(
-                    _row_reader(image, path),
-                    (int(image.shape[0]), int(image.shape[1])),
-                    known[grid].y,
-                    size_px,
-                    target.scratch,
-                    _STRIP_MEMORY_BYTES // len(present),
-                )
-        except BaseException:
-            self.close()
-            raise
+        stack = ExitStack()
+        target.scratch.on_close(stack.close)
+        for band, path in present.items():
+            image = stack.enter_context(open_fits(path)).image()
+            if len(image.shape) != 2:
+                raise InputError(path, f"an image of {len(image.shape)} dimensions", "two")
+            # Bands mostly share one grid: their pixels are computed once.
+            grid = repr((image.shape, sorted(wcs_cards(image.header).items())))
+            if grid not in known:
+                known[grid] = source_pixels(image.header, ra, dec, path)
+            self._pixels[band] = known[grid]
+            self._strips[band] = ImageStrips(
+                _row_reader(image),
+                (int(image.shape[0]), int(image.shape[1])),
+                known[grid].y,
+                size_px,
+                target.scratch,
+                _STRIP_MEMORY_BYTES // len(present),
+            )
 
     def columns(self, run: RunSchema, start: int, stop: int) -> dict[str, pa.Array]:
         """Image columns of consecutive rows; the arrays are valid until the next call.
@@ -154,23 +151,10 @@ class FieldCutouts:
             columns[name] = pa.array(values, mask=np.isnan(values))
         return columns
 
-    def close(self) -> None:
-        """Close the images and drop temporary files."""
-        for strips in self._strips.values():
-            strips.close()
-        self._stack.close()
 
-
-def _grid_key(header: Header) -> str:
-    return repr(sorted(wcs_cards(header).items()))
-
-
-def _row_reader(image: FitsImage, path: Path) -> Any:
+def _row_reader(image: FitsImage) -> Callable[[int, int], NDArray[np.float32]]:
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        rows = image.read(rows=slice(start, stop))
-        if rows.ndim != 2:
-            raise InputError(path, f"an image of {rows.ndim} dimensions", "two")
-        return np.ascontiguousarray(rows, dtype=np.float32)
+        return np.ascontiguousarray(image.read(rows=slice(start, stop)), dtype=np.float32)
 
     return read
 

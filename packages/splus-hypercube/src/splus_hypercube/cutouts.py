@@ -8,17 +8,19 @@ index 48. Rows likewise. Pixels outside the image are NaN.
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from astro_common.errors import InputError, OutputError
+from astro_common.atomic import output_error
+from astro_common.errors import InputError
 from astropy.io.fits import Header
 from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import NDArray
+
+from splus_hypercube.scratch import Scratch, write_all
 
 __all__ = ["ImageStrips", "SourcePixels", "cut", "source_pixels"]
 
@@ -154,8 +156,8 @@ class ImageStrips:
     y : ndarray of int64, shape (n,)
         Integer pixels of the sources that will be cut, in order.
     size_px : int
-    scratch : Path
-        Folder for the temporary file.
+    scratch : Scratch
+        Gives the temporary file.
     memory_bytes : int
         Memory that strips may take.
     """
@@ -168,7 +170,7 @@ class ImageStrips:
         shape: tuple[int, int],
         y: NDArray[np.int64],
         size_px: int,
-        scratch: Path,
+        scratch: Scratch,
         memory_bytes: int,
     ) -> None:
         self._read = read
@@ -253,15 +255,11 @@ class ImageStrips:
             image = self._strips.pop(strip)
             try:
                 if self._file is None:
-                    self._file = tempfile.TemporaryFile(dir=self._scratch, prefix=".strips-")  # noqa: SIM115
+                    self._file = self._scratch.open()
                 offset = os.lseek(self._file.fileno(), 0, os.SEEK_END)
-                _write_all(self._file.fileno(), image)
+                write_all(self._file.fileno(), memoryview(np.ascontiguousarray(image)).cast("B"))
             except OSError as error:
-                raise OutputError(
-                    self._scratch,
-                    f"temporary image rows cannot be written ({error.strerror})",
-                    action="free disk space there",
-                ) from error
+                raise output_error(self._scratch.folder, error) from error
             self._spilled[strip] = offset
 
     def _cut_from_file(
@@ -288,16 +286,3 @@ class ImageStrips:
                 place = self._spilled[strip] + ((row - first_row) * n_x + column0) * 4
                 values = np.frombuffer(os.pread(file, (column1 - column0) * 4, place), np.float32)
                 out[k, row - low, column0 - left : column1 - left] = values
-
-    def close(self) -> None:
-        """Give memory and disk space back."""
-        self._strips.clear()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def _write_all(file: int, image: Image) -> None:
-    data = memoryview(np.ascontiguousarray(image)).cast("B")
-    while len(data):
-        data = data[os.write(file, data) :]

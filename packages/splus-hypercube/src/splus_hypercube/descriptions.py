@@ -121,14 +121,19 @@ def describe_column(survey: str, name: str, field: pa.Field, output_name: str) -
         ),
         _Rule("", ""),
     )
+    kind = field.type
+    if pa.types.is_fixed_size_list(kind):
+        # Rows without a match are null, and some readers (astropy 8) stumble over nulls among
+        # lists of a fixed size.
+        kind = pa.list_(kind.value_type)
     return described(
         output_name,
-        field.type,
+        kind,
         unit=own.get("unit") or rule.unit,
         ucd=own.get("ucd") or rule.ucd,
         description=own.get("description") or rule.description,
         survey=survey,
-        modality=rule.modality or _modality_by_type(field.type),
+        modality=rule.modality or _modality_by_type(kind),
     )
 
 

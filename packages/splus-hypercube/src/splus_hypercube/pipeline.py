@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astro_common.atomic import remove_partials
-from astro_common.errors import AstroError
+from astro_common.errors import AstroError, InputError
 from astro_common.fits import open_fits
 from astro_common.jobs import Outcome, run_units
-from astro_common.parquet import ParquetWriter, check_parquet
+from astro_common.parquet import ColumnOptions, ParquetWriter, check_parquet
 from astro_common.provenance import fingerprint, provenance, same_content
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ from splus_hypercube.expressions import parse_selection
 from splus_hypercube.fields import Field
 from splus_hypercube.region import MAX_PROPER_MOTION_ARCSEC_PER_YEAR, SkyRegion
 from splus_hypercube.schema import METADATA_KEY, SCHEMA_VERSION, RunSchema
+from splus_hypercube.scratch import Scratch
 from splus_hypercube.surveys import Survey, SurveyMatches, Target, configured_surveys
 from splus_hypercube.surveys.gaia import GAIA_EPOCH_JYEAR, GaiaMatches
 from splus_hypercube.surveys.nearest import SHIFT_ARCSEC
@@ -133,35 +133,42 @@ def build_field(run: Run, field: Field) -> dict[str, Any]:
     path = configuration.cube_path(field.name)
     remove_partials(path.parent, path.name)
     for error in run.schema.unreadable.values():
-        raise error
+        # Each field raises its own copy: a traceback belongs to one raise.
+        raise InputError(error.source, error.found, error.expected, error.action)
     surveys = configured_surveys(configuration)
-    with ExitStack() as stack:
-        catalogue_path = configuration.catalogue_path(field.name)
-        catalogue = stack.enter_context(open_catalogue(catalogue_path))
+    catalogue_path = configuration.catalogue_path(field.name)
+    with Scratch(configuration.output) as scratch, open_catalogue(catalogue_path) as catalogue:
         images = _images(configuration, field)
-        target = field_target(configuration, run.schema, field, catalogue, images)
+        target = field_target(configuration, run.schema, field, catalogue, images, scratch)
         inputs = field_inputs(configuration, surveys, target, images)
         matches: dict[str, SurveyMatches] = {}
         for survey in surveys:
             schema = run.schema.surveys[survey.name]
             matches[survey.name] = survey.match(target, schema, matches)
-            stack.callback(matches[survey.name].close)
         cutouts = None
         if configuration.splus.images:
             requested = _requested(configuration, catalogue, catalogue_path, matches)
             size_px = configuration.cutouts.size_px
             cutouts = FieldCutouts(images, target, requested, size_px)
-            stack.callback(cutouts.close)
         metadata = _metadata(run, field, target, images, matches, inputs, catalogue_path)
         group_rows = rows_per_group(run.schema)
         with ParquetWriter(
-            path, run.schema.schema, metadata={METADATA_KEY: metadata}, overwrite=True
+            path,
+            run.schema.schema,
+            metadata={METADATA_KEY: metadata},
+            overwrite=True,
+            column_options=_column_options,
         ) as writer:
             for table in iter_row_groups(
                 run.schema, target, catalogue, cutouts, matches, group_rows
             ):
                 writer.write(table)
     return metadata
+
+
+def _column_options(field: pa.Field) -> ColumnOptions | None:
+    # DESI's wavelengths are the same in every row: a dictionary holds them once per row group.
+    return ColumnOptions(dictionary=True) if field.name.startswith("desi_wave_") else None
 
 
 def _images(configuration: Configuration, field: Field) -> dict[str, Path | None]:
@@ -182,6 +189,7 @@ def field_target(
     field: Field,
     catalogue: Catalogue,
     images: Mapping[str, Path | None],
+    scratch: Scratch,
 ) -> Target:
     """The sources of a field as the surveys see them.
 
@@ -194,6 +202,7 @@ def field_target(
         The field's open catalogue.
     images : mapping of str to Path or None
         Their headers give the epoch where the configuration does not.
+    scratch : Scratch
     """
     ra, dec = catalogue_positions(catalogue, configuration.catalogue_path(field.name))
     epoch = configuration.splus.epoch_jyear
@@ -206,7 +215,7 @@ def field_target(
         dec=dec,
         epoch_jyear=epoch,
         region=SkyRegion(ra, dec, _margin_arcsec(configuration, epoch)),
-        scratch=configuration.output,
+        scratch=scratch,
         bucket_rows=max(_BUCKET_ROWS, rows_per_group(schema)),
     )
 
@@ -325,8 +334,9 @@ def _is_current(run: Run, field: Field) -> bool:
             for image in list_images(run.configuration, field.name, BAND_NAMES)
         }
         with open_catalogue(run.configuration.catalogue_path(field.name)) as catalogue:
+            scratch = Scratch(run.configuration.output)
             target = field_target(
-                run.configuration, run.schema, field, catalogue, images
+                run.configuration, run.schema, field, catalogue, images, scratch
             )
         surveys = configured_surveys(run.configuration)
         paths = field_inputs(run.configuration, surveys, target, images)

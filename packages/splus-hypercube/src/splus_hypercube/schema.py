@@ -57,7 +57,7 @@ class RunSchema:
         Whether in some field the bands do not share one pixel grid, so that every file has
         sub-pixel offsets per band.
     unreadable : mapping of str to InputError
-        Surveys of which no file could be read; the fields that need them fail with this error.
+        Surveys of which no file could be read; every field fails with this error then.
     """
 
     catalogue: pa.Schema
@@ -98,16 +98,18 @@ def plan_schema(configuration: Configuration, fields: Sequence[Field]) -> RunSch
 
     Raises
     ------
-    InputError
-        If no S-PLUS catalogue can be read.
     ConfigurationError
         If two columns would have one name.
     """
-    catalogue = catalogue_schema(configuration, fields)
+    unreadable: dict[str, InputError] = {}
+    catalogue = pa.schema([])
+    try:
+        catalogue = catalogue_schema(configuration, fields)
+    except InputError as error:
+        unreadable["splus"] = error
     bands_differ = _bands_differ(configuration, fields)
     images = _image_schema(configuration, bands_differ)
     surveys: dict[str, pa.Schema] = {}
-    unreadable: dict[str, InputError] = {}
     for survey in configured_surveys(configuration):
         try:
             surveys[survey.name] = survey.schema(fields)

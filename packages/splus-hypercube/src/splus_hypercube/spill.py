@@ -8,15 +8,14 @@ belongs to and appended to one unlinked file, which the system removes with the 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import defaultdict
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
-from astro_common.errors import OutputError
+from astro_common.atomic import output_error
 from numpy.typing import NDArray
+
+from splus_hypercube.scratch import Scratch, write_all
 
 __all__ = ["Spill"]
 
@@ -26,16 +25,16 @@ class Spill:
 
     Parameters
     ----------
-    folder : Path
-        Where the file lies; it has no name there.
+    scratch : Scratch
+        Gives the file.
     bucket_rows : int
         Number of consecutive output rows in a bucket.
     """
 
-    def __init__(self, folder: Path, bucket_rows: int) -> None:
+    def __init__(self, scratch: Scratch, bucket_rows: int) -> None:
         self.bucket_rows = bucket_rows
-        self._folder = folder
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, prefix=".spill-")  # noqa: SIM115
+        self._folder = scratch.folder
+        self._file = scratch.open()
         self._pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._size = 0
 
@@ -67,15 +66,9 @@ class Spill:
                 stream.write_table(table.slice(start, stop - start))
             data = sink.getvalue()
             try:
-                self._file.seek(self._size)
-                self._file.write(data)
-                self._file.flush()
+                write_all(self._file.fileno(), memoryview(data))
             except OSError as error:
-                raise OutputError(
-                    self._folder,
-                    f"temporary rows cannot be written ({error.strerror})",
-                    action="free disk space there",
-                ) from error
+                raise output_error(self._folder, error) from error
             self._pieces[int(buckets[start])].append((self._size, len(data)))
             self._size += len(data)
 
@@ -86,7 +79,3 @@ class Spill:
             for offset, length in self._pieces.get(bucket, [])
         ]
         return pa.concat_tables(pieces).combine_chunks() if pieces else None
-
-    def close(self) -> None:
-        """Give the disk space back."""
-        self._file.close()

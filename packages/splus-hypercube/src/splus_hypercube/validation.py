@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astro_common.errors import AstroError, InputError
+from astro_common.errors import AstroError
 
 from splus_hypercube.astrometry import ARCSEC_PER_DEG, separation_arcsec
 from splus_hypercube.bands import BAND_NAMES
@@ -16,6 +16,7 @@ from splus_hypercube.expressions import check_rows, parse_selection
 from splus_hypercube.fields import FIELD_RADIUS_DEG, Field, read_fields
 from splus_hypercube.pipeline import field_target
 from splus_hypercube.schema import RunSchema, plan_schema
+from splus_hypercube.scratch import Scratch
 from splus_hypercube.surveys import configured_surveys
 from splus_hypercube.surveys.splus import list_images
 
@@ -37,18 +38,13 @@ def validate(configuration: Configuration) -> dict[str, Any]:
     """
     check_rows(configuration.cutouts.rows)
     fields = read_fields(configuration.fields, configuration.exclude_fields)
-    problems: list[str] = []
-    run: RunSchema | None = None
-    try:
-        run = plan_schema(configuration, fields)
-        problems.extend(str(error) for error in run.unreadable.values())
-    except InputError as error:
-        problems.append(str(error))
-    reports = [] if run is None else [_field(configuration, run, f, problems) for f in fields]
+    run = plan_schema(configuration, fields)
+    problems = [str(error) for error in run.unreadable.values()]
+    reports = [_field(configuration, run, field, problems) for field in fields]
     return {
         "output": str(configuration.output),
         "num_fields": len(fields),
-        "columns": 0 if run is None else len(run.schema),
+        "columns": len(run.schema),
         "surveys": [survey.name for survey in configured_surveys(configuration)],
         "fields": reports,
         "problems": problems,
@@ -71,7 +67,12 @@ def _field(
             missing = [image.band for image in images if image.path is None]
             report["bands_without_image"] = missing if configuration.splus.images else []
             target = field_target(
-                configuration, run, field, catalogue, {i.band: i.path for i in images}
+                configuration,
+                run,
+                field,
+                catalogue,
+                {image.band: image.path for image in images},
+                Scratch(configuration.output),
             )
             report["epoch_jyear"] = target.epoch_jyear
             far = _far_from_centre(field, target.ra, target.dec)

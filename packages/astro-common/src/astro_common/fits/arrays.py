@@ -50,13 +50,11 @@ def element_array(
     return pa.array(values, type=element_type(column), mask=mask)
 
 
-def _logicals(
-    path: Path, index: int, column: Column, stored: npt.NDArray[np.generic]
-) -> pa.Array:
+def _logicals(path: Path, index: int, column: Column, stored: npt.NDArray[np.generic]) -> pa.Array:
     true, false, missing = stored == ord("T"), stored == ord("F"), stored == 0
     known = true | false | missing
     if not known.all():
-        byte = int(stored[~known][0])  # type: ignore[call-overload]
+        byte = int(stored[~known][0])
         raise hdu_error(
             path, index, f"byte {byte:#04x} in logical column {column.name!r}", "T, F or zero"
         )
@@ -90,18 +88,20 @@ def _scaled(
         unsigned = stored.view(f"u{physical.itemsize}")
         sign = unsigned.dtype.type(1 << (8 * physical.itemsize - 1))
         if column.code != "K" or offset == 1 << 63:
-            return np.bitwise_xor(unsigned, sign).view(physical)
+            return np.asarray(np.bitwise_xor(unsigned, sign).view(physical))
     used = stored if mask is None else stored[~mask]
     if len(used):
-        low, high = int(used.min()) + offset, int(used.max()) + offset  # type: ignore[attr-defined]
+        low, high = int(used.min()) + offset, int(used.max()) + offset
         if low < -(1 << 63) or high >= 1 << 63:
             raise hdu_error(
-                path, index, f"TZERO{column.number} = {offset} leads beyond 64 bits", "a smaller one"
+                path,
+                index,
+                f"TZERO{column.number} = {offset} leads beyond 64 bits",
+                "a smaller one",
             )
-    with np.errstate(all="ignore"):
-        wide = stored.astype(np.int64)
-        return np.asarray(wide + np.int64(offset) if _fits(offset, wide.dtype) else
-                          (wide.view(np.uint64) + np.uint64(offset % (1 << 64))).view(np.int64))  # fmt: skip
+    # Modulo 2^64, as the result was shown to fit; values behind the mask may wrap around.
+    wide = stored.astype(np.int64).view(np.uint64)
+    return (wide + np.uint64(offset % (1 << 64))).view(np.int64)
 
 
 def unpack_bits(packed: Bytes, count: int) -> npt.NDArray[np.bool_]:

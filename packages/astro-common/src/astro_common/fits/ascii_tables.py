@@ -105,8 +105,9 @@ class AsciiTable(FitsTable):
                     place = reader.place(column.offset)
                     text[column.name][target] = block[source, place : place + column.width]
         arrays = [self._to_arrow(column, text.pop(column.name)) for column in chosen]
-        return pa.Table.from_arrays(arrays, schema=pa.schema(
-            [self._schema.field(column.name) for column in chosen]))  # fmt: skip
+        return pa.Table.from_arrays(
+            arrays, schema=pa.schema([self._schema.field(column.name) for column in chosen])
+        )
 
     def _error(self, found: str, expected: str, action: str = "") -> InputError:
         return hdu_error(self._content.path, self._info.index, found, expected, action)

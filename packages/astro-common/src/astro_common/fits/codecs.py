@@ -21,7 +21,6 @@ __all__ = [
     "GUARD_BYTES",
     "MAX_PIXELS_PER_BYTE",
     "MAX_RICE_BLOCK",
-    "MAX_TILE_PIXELS",
     "TileError",
     "decode_gzip",
     "decode_hcompress",
@@ -35,9 +34,6 @@ Bytes = npt.NDArray[np.uint8]
 # One Rice block of 256 pixels, each written out in 32 bits, is 1024 bytes.
 GUARD_BYTES: Final = 4096
 MAX_RICE_BLOCK: Final = 256
-
-# CFITSIO's routines count bytes of 8-byte pixels in a C int.
-MAX_TILE_PIXELS: Final = 1 << 27
 
 # What a stream may at most expand to, in pixels per byte; Rice depends on its block size.
 MAX_PIXELS_PER_BYTE: Final = {
@@ -87,9 +83,7 @@ def decode_rice(
     """
     if n_pixels > len(stream) * rice_pixels_per_byte(block_size, pixel_bytes):
         raise TileError(f"{len(stream)} bytes of Rice code cannot hold {n_pixels} pixels")
-    decoded = _call(
-        _compression.decompress_rice_1_c, stream, block_size, pixel_bytes, n_pixels
-    )
+    decoded = _call(_compression.decompress_rice_1_c, stream, block_size, pixel_bytes, n_pixels)
     return np.frombuffer(decoded, np.uint8 if pixel_bytes == 1 else f"i{pixel_bytes}")
 
 
@@ -216,9 +210,7 @@ def decode_hcompress(
     n_pixels = n_y * n_x
     padded = np.zeros(len(stream) + n_pixels * (6 * planes + 2) // 8 + GUARD_BYTES, np.uint8)
     padded[: len(stream)] = stream
-    decoded = _call(
-        _compression.decompress_hcompress_1_c, padded, n_y, n_x, scale, int(smooth), 8
-    )
+    decoded = _call(_compression.decompress_hcompress_1_c, padded, n_y, n_x, scale, int(smooth), 8)
     pixels = np.frombuffer(decoded, np.int32)
     if len(pixels) != n_pixels:
         raise TileError(f"H-compress stream of {len(pixels)} pixels in a tile of {n_pixels}")

@@ -18,9 +18,19 @@ from astropy.io.fits import Header
 
 from astro_common.fits.headers import hdu_error, header_integer, header_number, header_text
 
-__all__ = ["Column", "arrow_field", "column_metadata", "element_type", "find_column", "parse_columns"]
+__all__ = [
+    "Column",
+    "arrow_field",
+    "column_metadata",
+    "element_type",
+    "find_column",
+    "parse_columns",
+]
 
-_TFORM = re.compile(r"(\d{0,18})([LXBIJKAEDCM])(\d*)\Z|(\d{0,18})([PQ])([LXBIJKAEDCM])(\(\d*\))?\Z")
+_TFORM = re.compile(
+    r"(\d{0,18})([LXBIJKAEDCM])(\d*)\Z"  # fixed width; the last number makes strings of it
+    r"|(\d{0,18})([PQ])([LXBIJKAEDCM])(\(\d*\))?\Z"  # variable length
+)
 _TDIM = re.compile(r"\(\s*\d{1,18}\s*(,\s*\d{1,18}\s*)*\)\Z")
 _LABEL_OF_WRITER = re.compile(r"label for (field|column)\s*\d*\Z", re.IGNORECASE)
 
@@ -171,7 +181,7 @@ def _parse_column(path: Path, index: int, header: Header, number: int, offset: i
     repeat = int(count) if count else 1
     if descriptor:
         if repeat > 1:
-            raise hdu_error(path, index, f"TFORM{number} = {form!r}", f"0{descriptor} or 1{descriptor}")
+            raise hdu_error(path, index, f"TFORM{number} = {form!r}", f"1{descriptor}{code}")
         width = repeat * (8 if descriptor == "P" else 16)
     else:
         width = (repeat + 7) // 8 if code == "X" else repeat * _STORED[code].itemsize
@@ -218,9 +228,11 @@ def _parse_shape(
     if 0 < size < repeat and code != "A":
         # The standard lets TDIM describe less than the repeat count; the rest is kept, flat.
         return ()
-    if code == "A" and 0 < shape[0] and repeat % shape[0] == 0:
+    if code == "A" and shape[0] > 0 and repeat % shape[0] == 0:
         return (shape[0], repeat // shape[0])
-    raise hdu_error(path, index, f"TDIM{number} = {text!r}", f"{repeat} elements, as in TFORM{number}")
+    raise hdu_error(
+        path, index, f"TDIM{number} = {text!r}", f"the {repeat} elements of TFORM{number}"
+    )
 
 
 def column_metadata(header: Header, number: int) -> dict[str, str]:
@@ -284,9 +296,11 @@ def find_column(path: Path, index: int, columns: tuple[Column, ...], name: str) 
         if column.name == name:
             return column
     near = [column.name for column in columns if column.name.casefold() == name.casefold()]
+    names = ", ".join(column.name for column in columns[:20])
     raise hdu_error(
-        path, index, f"no column {name!r}", "a column of the table",
-        f"did you mean {near[0]!r}?" if near else
-        f"it has {', '.join(column.name for column in columns[:20])}"
-        f"{' ...' if len(columns) > 20 else ''}",
-    )  # fmt: skip
+        path,
+        index,
+        f"no column {name!r}",
+        f"one of {names}{' ...' if len(columns) > 20 else ''}",
+        f"did you mean {near[0]!r}?" if near else "",
+    )

@@ -7,6 +7,7 @@ of the FITS file, which is checked first, decides how much that is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import zlib
@@ -153,9 +154,8 @@ class GzipContent(Content):
                 "an intact gzip stream",
                 "fetch the file again",
             ) from error
-        self._pending = (
-            self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-        )
+        # Only one of the two holds bytes: what did not fit yet, or what follows the stream.
+        self._pending = self._member.unconsumed_tail or self._member.unused_data
         self._store(data)
 
     def _start_next_member(self) -> None:
@@ -190,12 +190,7 @@ class GzipContent(Content):
             self._file.write(data)
             self._file.flush()
         except OSError as error:
-            raise OutputError(
-                tempfile.gettempdir(),
-                f"cannot hold the decompressed {self.path} ({error.strerror})",
-                "free space for its content",
-                "set TMPDIR to a folder on a larger disk",
-            ) from error
+            raise _no_room(self.path, error) from error
         self._size += len(data)
 
     def close(self) -> None:
@@ -212,30 +207,42 @@ def open_content(path: Path) -> Content:
     InputError
         The file is missing, unreadable, empty, not a regular file, or compressed otherwise.
     """
-    try:
-        file = open(path, "rb")  # closed by Content
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(path, f"cannot be opened ({reason})") from error
-    try:
-        head = file.read(8)
-        file.seek(0)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            head = file.read(8)
+            file.seek(0)
+        except FileNotFoundError as error:
+            raise InputError(path, "no such file") from error
+        except (OSError, ValueError) as error:
+            raise InputError(path, f"cannot be read ({error})") from error
         if not head:
             raise InputError(path, "an empty file", "a FITS file")
-        if not head.startswith(_GZIP_MAGIC):
-            for magic, name in _OTHER_COMPRESSIONS.items():
-                if head.startswith(magic):
-                    raise InputError(
-                        path, f"a file compressed with {name}", "FITS, plain or gzip",
-                        "decompress it first",
-                    )  # fmt: skip
-            return Content(path, file)
-        return GzipContent(path, file, tempfile.TemporaryFile())
+        for magic, name in _OTHER_COMPRESSIONS.items():
+            if head.startswith(magic):
+                raise InputError(
+                    path, f"a file compressed with {name}", "FITS or gzip", "decompress it first"
+                )
+        content = (
+            GzipContent(path, file, stack.enter_context(_temporary_file(path)))
+            if head.startswith(_GZIP_MAGIC)
+            else Content(path, file)
+        )
+        stack.pop_all()
+        return content
+
+
+def _temporary_file(path: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
     except OSError as error:
-        file.close()
-        raise InputError(path, f"cannot be read ({error.strerror})") from error
-    except BaseException:
-        file.close()
-        raise
+        raise _no_room(path, error) from error
+
+
+def _no_room(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        tempfile.gettempdir(),
+        f"cannot hold the decompressed {path} ({error.strerror})",
+        "free space for its content",
+        "set TMPDIR to a folder on a larger disk",
+    )

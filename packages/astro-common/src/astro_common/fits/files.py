@@ -86,9 +86,12 @@ class FitsFile:
             return AsciiTable(self._content, info)
         if info.kind == "compressed_table":
             raise hdu_error(
-                self.path, info.index, "a tile-compressed table", "a table that is not compressed",
+                self.path,
+                info.index,
+                "a tile-compressed table",
+                "a table that is not compressed",
                 "decompress it with funpack",
-            )  # fmt: skip
+            )
         raise hdu_error(self.path, info.index, f"of kind {info.kind}", "a table")
 
     def image(self, hdu: int | str | None = None) -> FitsImage:

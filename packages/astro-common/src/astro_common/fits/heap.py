@@ -50,10 +50,12 @@ class Heap:
         theap = header_integer(path, info.index, header, "THEAP", default=table_bytes)
         if not table_bytes <= theap <= info.data_bytes:
             raise hdu_error(
-                path, info.index, f"THEAP = {theap}",
+                path,
+                info.index,
+                f"THEAP = {theap}",
                 f"between {table_bytes}, the end of the table, and {info.data_bytes}, the end of "
                 "the data",
-            )  # fmt: skip
+            )
         self._offset = info.data_offset + theap
         self.size = info.data_bytes - theap
 
@@ -79,18 +81,20 @@ class Heap:
         if bad.any():
             first = int(np.argmax(bad))
             raise hdu_error(
-                self._path, self._info.index,
+                self._path,
+                self._info.index,
                 f"row {int(rows[first])} of column {column.name!r} claims {int(counts[first])} "
                 f"elements at byte {int(offsets[first])} of the heap",
                 f"an array inside its {self.size} bytes",
-            )  # fmt: skip
+            )
         total = int(sizes.sum(dtype=np.float64))
         if total > self.size * _MAX_SHARING:
             raise hdu_error(
-                self._path, self._info.index,
+                self._path,
+                self._info.index,
                 f"the arrays of column {column.name!r} add up to {total} bytes",
                 f"at most {_MAX_SHARING} times the {self.size} bytes of the heap",
-            )  # fmt: skip
+            )
 
     @staticmethod
     def sizes(column: Column, counts: Integers) -> Integers:
@@ -148,14 +152,12 @@ class Heap:
         outside[0] = False
         return first + (int(np.argmax(outside)) if outside.any() else len(reach))
 
-    def _copy(
-        self, gathered: Bytes, sizes: Integers, sources: Integers, targets: Integers
-    ) -> None:
+    def _copy(self, gathered: Bytes, sizes: Integers, sources: Integers, targets: Integers) -> None:
         start = int(sources[0])
         if len(sizes) == 1:
             target = int(targets[0])
-            view = memoryview(gathered)[target : target + int(sizes[0])]
-            self._content.read_into(self._offset + start, view)
+            part = gathered[target : target + int(sizes[0])]
+            self._content.read_into(self._offset + start, part.data)
             return
         end = int((sources + sizes).max())
         block = np.frombuffer(self._content.read_at(self._offset + start, end - start), np.uint8)

@@ -67,9 +67,7 @@ class Scaling:
         if bitpix > 0 and "BLANK" in header:
             self.blank = header_integer(path, index, header, "BLANK", minimum=-(1 << 63))
         self.is_scaled = self.scale != 1 or self.zero != 0
-        self.flips_sign = (
-            bitpix > 0 and self.scale == 1 and self.zero == _OFFSETS[bitpix][0]
-        )
+        self.flips_sign = bitpix > 0 and self.scale == 1 and self.zero == _OFFSETS[bitpix][0]
         self.dtype = self._physical_dtype(bitpix)
 
     def _physical_dtype(self, bitpix: int) -> np.dtype[np.generic]:
@@ -81,9 +79,7 @@ class Scaling:
             return self.stored.newbyteorder("=")
         return np.dtype(np.float32 if bitpix <= 16 else np.float64)
 
-    def apply(
-        self, stored: npt.NDArray[np.generic], out: npt.NDArray[np.generic]
-    ) -> None:
+    def apply(self, stored: npt.NDArray[np.generic], out: npt.NDArray[np.generic]) -> None:
         """Write the physical values of `stored` into `out`, of the same shape and `dtype`.
 
         Floating-point warnings are the caller's to silence.
@@ -168,9 +164,7 @@ class PlainImage(FitsImage):
         pixels = allocate(self._content, self._info, (len(numbers), *self.shape[1:]), self.dtype)
         stored = self._scaling.stored
         row_bytes = stored.itemsize * int(np.prod(self.shape[1:], dtype=object))
-        reader = RowReader(
-            self._content, self._info.data_offset, row_bytes, [(0, row_bytes)]
-        )
+        reader = RowReader(self._content, self._info.data_offset, row_bytes, [(0, row_bytes)])
         flat = pixels.reshape(len(numbers), -1)
         with np.errstate(all="ignore"):
             for block, source, target in reader.blocks(numbers):
@@ -193,6 +187,8 @@ def allocate(
     except (MemoryError, ValueError) as error:
         size = dtype.itemsize * int(np.prod(shape, dtype=object))
         raise hdu_error(
-            content.path, info.index, f"an image of {size} bytes, which memory cannot hold",
+            content.path,
+            info.index,
+            f"an image of {size} bytes, which memory cannot hold",
             action="read it in strips of rows",
-        ) from error  # fmt: skip
+        ) from error

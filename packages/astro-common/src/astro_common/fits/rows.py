@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from astro_common.fits.content import Content
 
-__all__ = ["Rows", "RowReader", "resolve_rows"]
+__all__ = ["RowReader", "Rows", "resolve_rows"]
 
 Rows = slice | Sequence[int] | npt.NDArray[np.integer] | None
 Integers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 
 _BLOCK_BYTES: Final = 8 << 20
 
@@ -100,7 +101,7 @@ class RowReader:
 
     def blocks(
         self, rows: range | Integers
-    ) -> Iterator[tuple[npt.NDArray[np.uint8], slice | Integers, slice | Integers]]:
+    ) -> Iterator[tuple[Bytes, slice | Integers, slice | Integers]]:
         """Read the rows block by block.
 
         Yields
@@ -119,18 +120,14 @@ class RowReader:
         elif len(rows):
             yield from self._scattered(np.asarray(rows, np.int64))
 
-    def _consecutive(
-        self, start: int, count: int
-    ) -> Iterator[tuple[npt.NDArray[np.uint8], slice, slice]]:
+    def _consecutive(self, start: int, count: int) -> Iterator[tuple[Bytes, slice, slice]]:
         buffer = np.empty((min(count, self._rows_per_block), self.width), np.uint8)
         for first in range(0, count, self._rows_per_block):
             block = buffer[: min(self._rows_per_block, count - first)]
             self._fill(block, start + first)
             yield block, slice(None), slice(first, first + len(block))
 
-    def _scattered(
-        self, rows: Integers
-    ) -> Iterator[tuple[npt.NDArray[np.uint8], Integers, Integers]]:
+    def _scattered(self, rows: Integers) -> Iterator[tuple[Bytes, Integers, Integers]]:
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
         step = np.diff(rows, prepend=rows[0])
@@ -150,16 +147,16 @@ class RowReader:
             yield buffer[: source[-1] + 1], source, order[first:last]
             first = last
 
-    def _fill(self, block: npt.NDArray[np.uint8], first_row: int) -> None:
+    def _fill(self, block: Bytes, first_row: int) -> None:
         start = self._offset + first_row * self._row_bytes
         if self.width == self._row_bytes:
-            self._content.read_into(start, memoryview(block).cast("B"))
+            self._content.read_into(start, block.data.cast("B"))
             return
         for number, row in enumerate(block):
             place = 0
             for begin, end in self._parts:
-                view = memoryview(row)[place : place + end - begin]
-                self._content.read_into(start + number * self._row_bytes + begin, view)
+                part = row[place : place + end - begin]
+                self._content.read_into(start + number * self._row_bytes + begin, part.data)
                 place += end - begin
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ __all__ = ["BinaryTable", "FitsTable"]
 _CHUNK_ELEMENTS: Final = 1 << 30
 
 Integers = npt.NDArray[np.int64]
+
+# Of any dtype, which the column decides.
+Elements = npt.NDArray[Any]
 
 
 class FitsTable(ABC):
@@ -125,9 +128,7 @@ class BinaryTable(FitsTable):
         numbers = resolve_rows(rows, self._num_rows)
         stored = self._read_stored(chosen, numbers)
         # Popped one by one, so that a column's stored form is freed before the next is converted.
-        arrays = [
-            self._to_arrow(column, stored.pop(column.number), numbers) for column in chosen
-        ]
+        arrays = [self._to_arrow(column, stored.pop(column.number), numbers) for column in chosen]
         schema = pa.schema([self._schema.field(column.name) for column in chosen])
         return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -150,7 +151,7 @@ class BinaryTable(FitsTable):
 
     def _read_stored(
         self, columns: Sequence[Column], rows: range | Integers
-    ) -> dict[int, npt.NDArray[np.generic]]:
+    ) -> dict[int, Elements]:
         # By column number: elements in native byte order, shape (n, repeat); bytes for bits and
         # characters; (count, offset) for variable-length arrays.
         wanted = [(column.offset, column.width) for column in columns]
@@ -164,7 +165,7 @@ class BinaryTable(FitsTable):
         return stored
 
     def _to_arrow(
-        self, column: Column, stored: npt.NDArray[np.generic], rows: range | Integers
+        self, column: Column, stored: Elements, rows: range | Integers
     ) -> pa.ChunkedArray:
         data_type = self._schema.field(column.name).type
         if not column.width or not len(stored):
@@ -176,7 +177,8 @@ class BinaryTable(FitsTable):
         else:
             if column.code == "X":
                 stored = unpack_bits(stored, column.repeat)
-            chunks = [element_array(self._content.path, self._info.index, column, stored.reshape(-1))]
+            path, index = self._content.path, self._info.index
+            chunks = [element_array(path, index, column, stored.reshape(-1))]
         if column.list_size > 1:
             chunks = [pa.FixedSizeListArray.from_arrays(chunk, type=data_type) for chunk in chunks]
         return pa.chunked_array(chunks, data_type)
@@ -215,7 +217,7 @@ class BinaryTable(FitsTable):
         if column.code == "X":
             bits = np.unpackbits(gathered).view(np.bool_)
             kept = np.arange(len(bits)) - np.repeat((np.cumsum(sizes) - sizes) * 8, sizes * 8)
-            stored: npt.NDArray[np.generic] = bits[kept < np.repeat(counts, sizes * 8)]
+            stored: Elements = bits[kept < np.repeat(counts, sizes * 8)]
         else:
             stored = gathered.view(column.stored).astype(column.stored.newbyteorder("="))
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -223,7 +225,7 @@ class BinaryTable(FitsTable):
         return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), values, type=data_type)
 
 
-def _allocate(column: Column, count: int) -> npt.NDArray[np.generic]:
+def _allocate(column: Column, count: int) -> Elements:
     if column.descriptor:
         return np.zeros((count, 2), np.int64)
     if column.code == "X":
@@ -231,9 +233,7 @@ def _allocate(column: Column, count: int) -> npt.NDArray[np.generic]:
     return np.empty((count, column.repeat), column.stored.newbyteorder("="))
 
 
-def _view(
-    column: Column, block: npt.NDArray[np.uint8], place: int
-) -> npt.NDArray[np.generic]:
+def _view(column: Column, block: npt.NDArray[np.uint8], place: int) -> Elements:
     dtype = column.stored
     if column.descriptor:
         dtype = np.dtype(">i4" if column.descriptor == "P" else ">i8")
@@ -242,7 +242,7 @@ def _view(
     return np.ndarray(shape, dtype, block, place, strides)
 
 
-def _strings(column: Column, stored: npt.NDArray[np.generic]) -> list[pa.Array]:
+def _strings(column: Column, stored: Elements) -> list[pa.Array]:
     # One string is at most a row, and a chunk holds whole rows.
     per_chunk = max(1, _CHUNK_ELEMENTS // column.repeat)
     chunks = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from astro_common.errors import AstroError, ConfigurationError
@@ -24,7 +26,7 @@ _AHEAD = 2
 
 def run_on_cluster(
     function: Callable[[Any], Any], units: Iterator[tuple[str, Any]], address: str
-) -> Iterator[tuple[str, Attempt]]:
+) -> Generator[tuple[str, Attempt], None, None]:
     """Run units on a Dask cluster.
 
     Parameters
@@ -50,24 +52,43 @@ def run_on_cluster(
     AstroError
         If the scheduler goes away while units run.
     """
-    client = _connect(address)
+    distributed = _import_distributed()
+    with _quiet():
+        client = _connect(distributed, address)
+        try:
+            yield from _run(distributed, client, function, units, address)
+        finally:
+            client.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the client's own account of a lost connection, a page of it, out of the messages."""
+    names = () if logger.isEnabledFor(logging.DEBUG) else ("distributed", "distributed.client")
+    previous = {name: logging.getLogger(name).level for name in names}
+    for name in previous:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        yield from _run(client, function, units, address)
+        yield
     finally:
-        client.close()
+        for name, level in previous.items():
+            logging.getLogger(name).setLevel(level)
 
 
-def _connect(address: str) -> Any:
+def _import_distributed() -> Any:
     try:
-        from distributed import Client
+        return importlib.import_module("distributed")
     except ImportError as error:
         raise ConfigurationError(
             "--scheduler",
             "the package distributed is not installed",
             action="install astro-common[dask]",
         ) from error
+
+
+def _connect(distributed: Any, address: str) -> Any:
     try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+        return distributed.Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(
             "--scheduler",
@@ -77,16 +98,19 @@ def _connect(address: str) -> Any:
 
 
 def _run(
-    client: Any, function: Callable[[Any], Any], units: Iterator[tuple[str, Any]], address: str
+    distributed: Any,
+    client: Any,
+    function: Callable[[Any], Any],
+    units: Iterator[tuple[str, Any]],
+    address: str,
 ) -> Iterator[tuple[str, Attempt]]:
-    from distributed import as_completed
-
     levels = logger_levels()
     names: dict[Any, str] = {}
-    completed = as_completed(loop=client.loop)
+    completed = distributed.as_completed(loop=client.loop)
     try:
         while True:
-            while len(names) < _room(client) and (unit := next(units, None)) is not None:
+            room = _room(client, address)
+            while len(names) < room and (unit := next(units, None)) is not None:
                 name, argument = unit
                 # A key of its own: the cluster must not take an earlier run's result for ours.
                 key = f"{name}-{uuid.uuid4().hex[:8]}"
@@ -98,26 +122,41 @@ def _run(
             if not names:
                 return
             future = next(completed)
-            result = _result(future)
+            result = _result(distributed, future)
             if result is None:
-                raise AstroError(
-                    address,
-                    "the Dask scheduler has gone",
-                    action="start it and run again; finished units are kept",
-                )
+                raise _gone(address)
             yield names.pop(future), result
     finally:
         if names and client.status == "running":
             client.cancel(list(names), force=True)
 
 
-def _room(client: Any) -> int:
-    return max(1, _AHEAD * sum(client.nthreads().values()))
+def _room(client: Any, address: str) -> int:
+    try:
+        threads: int = sum(client.nthreads().values())
+    except (OSError, TimeoutError) as error:
+        raise _gone(address) from error
+    return max(1, _AHEAD * threads)
 
 
-def _result(future: Any) -> Attempt | None:
+def _gone(address: str) -> AstroError:
+    return AstroError(
+        address,
+        "the Dask scheduler has gone",
+        action="start it and run again; finished units are kept",
+    )
+
+
+def _result(distributed: Any, future: Any) -> Attempt | None:
+    """What came of a unit that has ended; None if the connection was lost."""
     if future.status == "error":
-        return failed(future.exception())
+        error = future.exception()
+        if isinstance(error, distributed.KilledWorker):
+            return Attempt(
+                reason="every worker of the cluster that tried it died (out of memory?); "
+                "their logs say more"
+            )
+        return failed(error)
     if future.status != "finished":
         return None
     result, records = future.result()

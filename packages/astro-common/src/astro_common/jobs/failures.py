@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,8 @@ class FailureFile:
     """The failures of all runs so far, kept on disk.
 
     The file is replaced as a whole at every change, and exists only while there is a failure.
-    Entries of units that a run does not touch stay as they are.
+    Entries of units that a run does not touch stay as they are, also those that another run
+    enters at the same time.
 
     Parameters
     ----------
@@ -41,12 +45,12 @@ class FailureFile:
     def __init__(self, path: str | os.PathLike[str], describe: str = "field") -> None:
         self.path = Path(path)
         self.describe = describe
-        self._entries = self._read()
+        self._read()
 
     @property
     def units(self) -> list[str]:
-        """Names of the units that failed (list of str)."""
-        return list(self._entries)
+        """Names of the units that failed, in the order in which they did (list of str)."""
+        return list(self._read())
 
     def add(self, failure: Failure) -> None:
         """Enter a failure in place of an earlier one of the same unit.
@@ -56,14 +60,15 @@ class FailureFile:
         OutputError
             If the file cannot be written.
         """
-        # An entry moves to the end: the file is in the order in which units failed.
-        self._entries.pop(failure.unit, None)
-        self._entries[failure.unit] = {
-            self.describe: failure.unit,
-            "file": failure.file,
-            "reason": failure.reason,
-        }
-        self._write()
+        with _locked(self.path.parent):
+            entries = self._read()
+            entries.pop(failure.unit, None)
+            entries[failure.unit] = {
+                self.describe: failure.unit,
+                "file": failure.file,
+                "reason": failure.reason,
+            }
+            self._write(entries)
 
     def discard(self, unit: str) -> None:
         """Forget a unit that has succeeded.
@@ -73,8 +78,10 @@ class FailureFile:
         OutputError
             If the file cannot be written.
         """
-        if self._entries.pop(unit, None) is not None:
-            self._write()
+        with _locked(self.path.parent):
+            entries = self._read()
+            if entries.pop(unit, None) is not None:
+                self._write(entries)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
@@ -97,19 +104,29 @@ class FailureFile:
                 logger.warning("%s: line %d is no failure; it is dropped", self.path, number)
         return entries
 
-    def _write(self) -> None:
-        if not self._entries:
+    def _write(self, entries: dict[str, dict[str, Any]]) -> None:
+        if not entries:
             try:
                 self.path.unlink(missing_ok=True)
             except OSError as error:
                 raise output_error(self.path, error) from error
             return
-        text = "".join(
-            json.dumps(entry, ensure_ascii=False) + "\n" for entry in self._entries.values()
-        )
+        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries.values())
         with atomic_path(self.path, overwrite=True) as partial:
             # A file name need not be valid UTF-8; the list of failures is.
             partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other runs, which may work on other units of the same folder, from writing meanwhile."""
+    with ExitStack() as stack:
+        # Some network file systems have no locks; then the last writer wins.
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
@@ -41,7 +41,7 @@ _THREAD_VARIABLES = (
 
 def run_in_processes(
     function: Callable[[Any], Any], units: Iterator[tuple[str, Any]], workers: int
-) -> Iterator[tuple[str, Attempt]]:
+) -> Generator[tuple[str, Attempt], None, None]:
     """Run units in processes of their own, as many at a time as there are workers.
 
     Parameters
@@ -74,9 +74,7 @@ def run_in_processes(
 class _Worker:
     """A process and the unit that it works on."""
 
-    def __init__(
-        self, context: SpawnContext, function: Callable[[Any], Any], threads: int
-    ) -> None:
+    def __init__(self, context: SpawnContext, function: Callable[[Any], Any], threads: int) -> None:
         self.unit: str | None = None
         self.connection, theirs = context.Pipe()
         # A daemon: should this program end without stopping it, the standard library does.
@@ -106,7 +104,10 @@ class _Worker:
         return self._death() if not self.process.is_alive() else None
 
     def _death(self) -> Attempt:
-        self.process.join()
+        self.process.join(GRACE_S)
+        if self.process.is_alive():  # it has closed its connection and does not end
+            self.process.kill()
+            self.process.join()
         code = self.process.exitcode or 0
         if code >= 0:
             return Attempt(reason=f"its worker process ended with exit status {code}")
@@ -226,9 +227,7 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _serve(
-    connection: Connection, function: Callable[[Any], Any], levels: dict[str, int]
-) -> None:
+def _serve(connection: Connection, function: Callable[[Any], Any], levels: dict[str, int]) -> None:
     """Work on units until the connection ends: the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -112,7 +112,7 @@ def run_units(
         if scheduler is not None:
             results = run_on_cluster(function, waiting, scheduler)
         elif workers > 1:
-            results = run_in_processes(function, waiting, workers)
+            results = run_in_processes(function, waiting, min(workers, max(1, len(units))))
         else:
             results = _run_here(function, waiting)
         with closing(results):
@@ -177,7 +177,7 @@ class _Account:
 
 def _run_here(
     function: Callable[[Any], Any], units: Iterator[tuple[str, Any]]
-) -> Iterator[tuple[str, Attempt]]:
+) -> Generator[tuple[str, Attempt], None, None]:
     for name, argument in units:
         yield name, attempt(function, argument)
 

@@ -7,8 +7,8 @@ digit, and any JSON that the writer is given, such as provenance.
 
 from __future__ import annotations
 
+from astro_common.arrow_fields import described, field_metadata
 from astro_common.parquet.columns import ColumnOptions
-from astro_common.parquet.fields import described, field_metadata
 from astro_common.parquet.reading import check_parquet, parquet_errors, read_metadata
 from astro_common.parquet.writer import ParquetWriter
 

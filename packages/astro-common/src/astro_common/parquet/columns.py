@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["ColumnOptions", "ColumnOptionsSource", "writer_arguments"]
+__all__ = ["ColumnOptions", "ColumnOptionsSource", "is_list", "writer_arguments"]
 
 # Lists of this many numbers per row or more hold images: nearly all the bytes of a file.
 IMAGE_VALUES = 1024
@@ -128,17 +128,26 @@ def _chosen(option: bool | None, default: bool) -> bool:
 
 
 def _codec(kind: pa.DataType) -> str:
-    large = pa.types.is_fixed_size_list(kind) and kind.list_size >= IMAGE_VALUES
-    return "lz4" if large else "zstd"
+    image = pa.types.is_fixed_size_list(kind) and kind.list_size >= IMAGE_VALUES
+    return "lz4" if image else "zstd"
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_dictionary(kind)
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+            pa.types.is_dictionary,
+        )
     )
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists, of one length or of any."""
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(test(kind) for test in tests)
 
 
 def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
@@ -150,9 +159,7 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
         for index in range(kind.num_fields):
             child = kind.field(index)
             yield from _leaves(f"{path}.{child.name}", child.type)
-    elif (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
+    elif is_list(kind):
         yield from _leaves(f"{path}.list.element", kind.value_type)
     else:
         yield path, kind

@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astro_common.arrow_fields import field_metadata
 from astro_common.jsonable import json_text
-from astro_common.parquet.fields import field_metadata
+from astro_common.parquet.columns import is_list
 from astro_common.votable import printable, votable_xml
 
-__all__ = ["ARROW_SCHEMA", "TextLengths", "footer_entries", "is_reserved"]
+__all__ = ["DATA_BYTES", "TextLengths", "footer_entries", "is_reserved"]
 
 ARROW_SCHEMA = "ARROW:schema"
 PANDAS = "pandas"
@@ -21,6 +22,13 @@ VOPARQUET_VERSION = "IVOA.VOTable-Parquet.version"
 VOPARQUET_CONTENT = "IVOA.VOTable-Parquet.content"
 ASTROPY_YAML = "table_meta_yaml"
 ASTROPY_LENGTH = "table::len::"
+# How many bytes lie before the footer: whether data are missing is seen without reading the place
+# of every column.
+DATA_BYTES = "astro_common.data_bytes"
+
+_RESERVED = frozenset(
+    {ARROW_SCHEMA, PANDAS, VOPARQUET_VERSION, VOPARQUET_CONTENT, ASTROPY_YAML, DATA_BYTES}
+)
 
 # The pandas type that keeps an integer or a truth value exact beside missing ones.
 _PANDAS_TYPES = {
@@ -38,11 +46,13 @@ _PANDAS_TYPES = {
     pa.float64(): "float64",
 }
 
+_TEXTS = (pa.string(), pa.large_string())
+_BYTES = (pa.binary(), pa.large_binary())
+
 
 def is_reserved(key: str) -> bool:
     """Whether the writer itself makes the footer entry of this key."""
-    known = (ARROW_SCHEMA, PANDAS, VOPARQUET_VERSION, VOPARQUET_CONTENT, ASTROPY_YAML)
-    return key in known or key.startswith(ASTROPY_LENGTH)
+    return key in _RESERVED or key.startswith(ASTROPY_LENGTH)
 
 
 class TextLengths:
@@ -52,24 +62,33 @@ class TextLengths:
     ----------
     schema : pyarrow.Schema
         The columns of the file.
+
+    Attributes
+    ----------
+    by_column : dict of str to int
+        Characters, or bytes, of the longest value so far.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._lengths = {field.name: 1 for field in schema if _has_text(field.type)}
+        self.by_column = {field.name: 1 for field in schema if _has_text(field.type)}
 
     def see(self, table: pa.Table) -> None:
         """Take account of more rows."""
-        for name, longest in self._lengths.items():
+        for name in self.by_column:
             for chunk in table.column(name).chunks:
-                self._lengths[name] = max(longest, self._lengths[name], _longest(chunk))
+                self.by_column[name] = max(self.by_column[name], _longest(chunk))
 
     def entries(self) -> dict[str, str]:
         """The footer entries (dict of str to str)."""
-        return {f"{ASTROPY_LENGTH}{name}": str(size) for name, size in self._lengths.items()}
+        return {f"{ASTROPY_LENGTH}{name}": str(size) for name, size in self.by_column.items()}
 
 
 def footer_entries(
-    schema: pa.Schema, metadata: Mapping[str, Any], lengths: TextLengths, num_rows: int
+    schema: pa.Schema,
+    metadata: Mapping[str, Any],
+    lengths: TextLengths,
+    num_rows: int,
+    data_bytes: int,
 ) -> dict[str, str]:
     """Make all entries of the footer's key-value list.
 
@@ -83,6 +102,8 @@ def footer_entries(
         Of the rows that were written.
     num_rows : int
         Number of rows.
+    data_bytes : int
+        Bytes before the footer.
 
     Returns
     -------
@@ -91,8 +112,11 @@ def footer_entries(
         metadata.
     """
     entries = {key: json_text(value) for key, value in metadata.items()}
+    entries[DATA_BYTES] = str(data_bytes)
     entries[VOPARQUET_VERSION] = "1.0"
-    entries[VOPARQUET_CONTENT] = votable_xml(schema, num_rows=num_rows)
+    entries[VOPARQUET_CONTENT] = votable_xml(
+        schema, num_rows=num_rows, text_lengths=lengths.by_column
+    )
     entries[PANDAS] = _pandas(schema)
     entries[ASTROPY_YAML] = _astropy(schema)
     entries.update(lengths.entries())
@@ -140,25 +164,15 @@ def _astropy(schema: pa.Schema) -> str:
 
 
 def _has_text(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _has_text(kind.value_type)
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    )
+    while is_list(kind):
+        kind = kind.value_type
+    return kind in _TEXTS or kind in _BYTES
 
 
 def _longest(values: pa.Array) -> int:
-    while not (_is_flat_text(values.type)):
+    while is_list(values.type):
         values = values.flatten()
+    sizes = pc.binary_length(values) if values.type in _BYTES else pc.utf8_length(values)
     # astropy shows a missing text as "None".
     least = len("None") if values.null_count else 1
-    binary = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
-    sizes = pc.binary_length(values) if binary else pc.utf8_length(values)
     return max(least, pc.max(sizes).as_py() or 0)
-
-
-def _is_flat_text(kind: pa.DataType) -> bool:
-    return not hasattr(kind, "value_type")

@@ -1,16 +1,16 @@
 """Where the data of a Parquet file lie, read from its footer without trusting it.
 
 A damaged footer can make Arrow's library end the whole process when it is asked for the place of a
-column. This reader walks the footer by itself: it needs a handful of numbers and skips the rest.
+column. This reader walks the footer by itself: it needs a few numbers and skips the rest.
 The structures are those of ``parquet.thrift`` (Apache Parquet format 2.12) in Thrift's compact
 protocol.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+__all__ = ["LayoutError", "check_layout"]
 
-__all__ = ["ColumnChunk", "LayoutError", "RowGroup", "read_layout"]
+_MAGIC_BYTES = 4
 
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64 = range(7)
 _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(7, 13)
@@ -22,119 +22,82 @@ _MAX_VARINT_BYTES = 10
 
 
 class LayoutError(ValueError):
-    """The bytes are no footer."""
+    """The bytes are no footer, or one that speaks of data that are not there."""
 
 
-@dataclass(frozen=True)
-class ColumnChunk:
-    """The values of one column in one row group.
-
-    Attributes
-    ----------
-    name : str
-        Dotted path of the column.
-    start, stop : int
-        Byte range in the file.
-    """
-
-    name: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class RowGroup:
-    """Rows that are stored together.
-
-    Attributes
-    ----------
-    num_rows : int
-        Number of rows.
-    columns : tuple of ColumnChunk
-        One for each column.
-    """
-
-    num_rows: int
-    columns: tuple[ColumnChunk, ...]
-
-
-def read_layout(footer: bytes) -> tuple[int, list[RowGroup]]:
-    """Read the number of rows and the row groups from a footer.
+def check_layout(footer: bytes, data_end: int) -> None:
+    """Check that all data that a footer speaks of lie in the file.
 
     Parameters
     ----------
     footer : bytes
         The FileMetaData structure.
-
-    Returns
-    -------
-    num_rows : int
-        Number of rows of the file.
-    groups : list of RowGroup
-        Its row groups.
+    data_end : int
+        Where the data of the file end, in bytes from its start.
 
     Raises
     ------
     LayoutError
-        If the bytes are no footer.
+        If the bytes are no footer, a column lies outside the data, or the rows of the row groups
+        do not add up to those of the file.
     """
     try:
-        return _Walker(footer).file()
+        _Walker(footer, data_end).file()
     except IndexError as error:
         raise LayoutError("the footer ends too early") from error
 
 
 class _Walker:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, data_end: int) -> None:
         self._data = data
+        self._data_end = data_end
         self._position = 0
 
-    def file(self) -> tuple[int, list[RowGroup]]:
+    def file(self) -> None:
         rows: int | None = None
-        groups: list[RowGroup] = []
+        in_groups = 0
         field = 0
         while (header := self._header(field)) is not None:
             field, kind = header
             if field == 3 and kind == _I64:
                 rows = self._integer()
             elif field == 4 and kind == _LIST:
-                groups = [self._row_group() for _ in range(self._structures())]
+                in_groups = sum(self._row_group() for _ in range(self._structures()))
             else:
                 self._skip(kind)
-        if rows is None:
-            raise LayoutError("the footer gives no number of rows")
-        return rows, groups
+        if rows != in_groups:
+            raise LayoutError(f"the file claims {rows} rows, its row groups {in_groups}")
 
-    def _row_group(self) -> RowGroup:
+    def _row_group(self) -> int:
         rows: int | None = None
-        columns: tuple[ColumnChunk, ...] = ()
         field = 0
         while (header := self._header(field)) is not None:
             field, kind = header
             if field == 1 and kind == _LIST:
-                columns = tuple(self._column() for _ in range(self._structures()))
+                for _ in range(self._structures()):
+                    self._column()
             elif field == 3 and kind == _I64:
                 rows = self._integer()
             else:
                 self._skip(kind)
-        if rows is None:
-            raise LayoutError("a row group has no number of rows")
-        return RowGroup(rows, columns)
+        if rows is None or rows < 0:
+            raise LayoutError(f"a row group claims {rows} rows")
+        return rows
 
-    def _column(self) -> ColumnChunk:
-        chunk: ColumnChunk | None = None
+    def _column(self) -> None:
+        placed = False
         field = 0
         while (header := self._header(field)) is not None:
             field, kind = header
             if field == 3 and kind == _STRUCT:
-                chunk = self._column_metadata()
+                self._column_metadata()
+                placed = True
             else:
                 self._skip(kind)
-        if chunk is None:
+        if not placed:
             raise LayoutError("a column has no metadata")
-        return chunk
 
-    def _column_metadata(self) -> ColumnChunk:
+    def _column_metadata(self) -> None:
         name = ""
         numbers: dict[int, int] = {}
         field = 0
@@ -151,7 +114,11 @@ class _Walker:
             raise LayoutError(f"column {name} has no place")
         # Some writers give 0 for "no dictionary page".
         start = min(data_page, dictionary_page) if dictionary_page else data_page
-        return ColumnChunk(name, start, start + size)
+        if not _MAGIC_BYTES <= start <= start + size <= self._data_end:
+            raise LayoutError(
+                f"column {name} lies at bytes {start} to {start + size}, "
+                f"the data end at {self._data_end}"
+            )
 
     def _path(self) -> str:
         count, kind = self._list()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_common.errors import InputError
-from astro_common.parquet.footer import is_reserved
+from astro_common.parquet.footer import DATA_BYTES, is_reserved
+from astro_common.parquet.layout import check_layout
 
 __all__ = ["check_parquet", "parquet_errors", "read_metadata"]
 
@@ -21,7 +22,8 @@ _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 
 # A file of a million column chunks has a footer of about 100 MB.
-MAX_FOOTER_BYTES = 512 << 20
+MAX_FOOTER_BYTES = 128 << 20
+_MAX_ELEMENTS = 1_000_000
 
 
 @contextmanager
@@ -77,9 +79,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is missing or no Parquet file.
     """
     path = Path(path)
-    _check_frame(path)
-    with parquet_errors(path):
-        return _json_entries(pq.read_metadata(path))
+    data_end, size = _check_frame(path)
+    with parquet_errors(path), _opened(path, size - data_end) as file:
+        return _json_entries(file.metadata.metadata or {})
 
 
 def check_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -102,24 +104,33 @@ def check_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
         are not there.
     """
     path = Path(path)
-    data_end = _check_frame(path)
-    with parquet_errors(path):
-        metadata = pq.read_metadata(path)
-        metadata.schema.to_arrow_schema()
-        rows = 0
-        for index in range(metadata.num_row_groups):
-            group = metadata.row_group(index)
-            rows += group.num_rows
-            pass
-        if rows != metadata.num_rows:
+    data_end, size = _check_frame(path)
+    with parquet_errors(path), _opened(path, size - data_end) as file:
+        entries = file.metadata.metadata or {}
+        recorded = json.loads(entries.get(DATA_BYTES.encode(), b"null"))
+        if recorded is None:
+            with path.open("rb") as raw:
+                raw.seek(data_end)
+                check_layout(raw.read(size - data_end - _TAIL_BYTES), data_end)
+        elif recorded != data_end:
             raise InputError(
-                path, f"{rows} rows in its row groups", f"{metadata.num_rows}, as its footer says"
+                path, f"{data_end} bytes of data", f"{recorded}", "fetch or make it again"
             )
-        return _json_entries(metadata)
+        return _json_entries(entries)
 
 
-def _check_frame(path: Path) -> int:
-    """Check the magic bytes and the footer's length; return where the data end."""
+def _opened(path: Path, footer_bytes: int) -> Any:
+    """Open a file for the sake of its footer, with limits that follow from the footer's size."""
+    return pq.ParquetFile(
+        path,
+        thrift_string_size_limit=footer_bytes,
+        # Room is made for a list before its elements are read; each takes more than four bytes.
+        thrift_container_size_limit=min(_MAX_ELEMENTS, max(1000, footer_bytes // 4)),
+    )
+
+
+def _check_frame(path: Path) -> tuple[int, int]:
+    """Check the magic bytes and the footer's length; return where the data and the file end."""
     with parquet_errors(path), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -141,28 +152,12 @@ def _check_frame(path: Path) -> int:
             "a whole file",
             "fetch or make it again",
         )
-    return data_end
+    return data_end, size
 
 
-def _check_group(path: Path, index: int, group: Any, data_end: int) -> None:
-    for place in range(group.num_columns):
-        column = group.column(place)
-        start = column.data_page_offset
-        if column.has_dictionary_page and column.dictionary_page_offset:
-            start = min(start, column.dictionary_page_offset)
-        stop = start + column.total_compressed_size
-        if not len(_MAGIC) <= start <= stop <= data_end:
-            raise InputError(
-                path,
-                f"row group {index}, column {column.path_in_schema}: bytes {start} to {stop}",
-                f"bytes between {len(_MAGIC)} and {data_end}",
-                "fetch or make it again",
-            )
-
-
-def _json_entries(metadata: Any) -> dict[str, Any]:
+def _json_entries(footer: Mapping[bytes, bytes]) -> dict[str, Any]:
     entries = {}
-    for key, value in (metadata.metadata or {}).items():
+    for key, value in footer.items():
         name = key.decode("utf-8", "backslashreplace")
         if is_reserved(name):
             continue

@@ -68,6 +68,7 @@ class ParquetWriter:
         self.num_rows = 0
         self._overwrite = overwrite
         self._max_rows = max_rows
+        self._check_names()
         self._arguments = writer_arguments(schema, compression, column_options)
         self._lengths = TextLengths(schema)
         self._stack = ExitStack()
@@ -125,6 +126,13 @@ class ParquetWriter:
                 self._abandon()
                 raise
 
+    def _check_names(self) -> None:
+        seen: set[str] = set()
+        for name in self.schema.names:
+            if name in seen:
+                raise OutputError(self.path, f"two columns {name}", "names that differ")
+            seen.add(name)
+
     def _check(self, table: pa.Table) -> None:
         if not table.schema.equals(self.schema):
             self._explain(table.schema)
@@ -151,7 +159,9 @@ class ParquetWriter:
         for key in self.metadata:
             if is_reserved(key):
                 raise OutputError(self.path, f"metadata under the key {key}", "another key")
-        entries = footer_entries(self.schema, self.metadata, self._lengths, self.num_rows)
+        entries = footer_entries(
+            self.schema, self.metadata, self._lengths, self.num_rows, self._file.tell()
+        )
         self._writer.add_key_value_metadata(entries)
         self._writer.close()
         self._file.close()

@@ -110,13 +110,14 @@ def differences(
     kinds : mapping of str to pyarrow.DataType
         Types of the file's columns.
     """
-    return [
-        name for name in columns if not _same(found.get(name), expected.get(name), kinds[name])
-    ]
+    return [name for name in columns if not _same(found.get(name), expected.get(name), kinds[name])]
 
 
 def best_alternative(
-    found: Row, alternatives: Sequence[Row], columns: Sequence[str], kinds: Mapping[str, pa.DataType]
+    found: Row,
+    alternatives: Sequence[Row],
+    columns: Sequence[str],
+    kinds: Mapping[str, pa.DataType],
 ) -> tuple[Row, list[str]]:
     """Of several rows that would be right, the one nearest to the file, and how that differs."""
     judged = [(row, differences(found, row, columns, kinds)) for row in alternatives]
@@ -178,7 +179,8 @@ def _flat(value: Any) -> list[Any] | NDArray[Any] | None:
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "c":
             value = np.ascontiguousarray(value).view(value.real.dtype)
-        return value.ravel()
+        flat: NDArray[Any] = value.ravel()
+        return flat
     if isinstance(value, (list, tuple)):
         parts = [_flat(item) for item in value]
         return [item for part in parts for item in ([None] if part is None else part)]
@@ -189,21 +191,28 @@ def _flat(value: Any) -> list[Any] | NDArray[Any] | None:
 
 def _same_floats(left: Any, right: Any, dtype: Any) -> bool:
     """Equal in the column's precision, but for the last bit (numbers written as text)."""
-    if any(isinstance(item, (int, np.integer)) and abs(int(item)) > _EXACT_IN_FLOAT for item in right):
+    if any(abs(item) > _EXACT_IN_FLOAT for item in _integers(right)):
         return False  # an identifier that went through a float
     try:
-        first, second = (
-            np.array([np.nan if _missing(item) else item for item in side], np.float64).astype(dtype)
-            if isinstance(side, list)
-            else np.asarray(side).astype(dtype)
-            for side in (left, right)
-        )
+        first, second = (_as_floats(side).astype(dtype) for side in (left, right))
     except (TypeError, ValueError):
         return False
     with np.errstate(invalid="ignore", over="ignore"):
         equal = first == second
         equal |= np.abs(first - second) <= np.spacing(np.abs(second))
     return bool(np.all(equal | (np.isnan(first) & np.isnan(second))))
+
+
+def _integers(values: list[Any] | NDArray[Any]) -> list[int]:
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "iuO":
+        return []
+    return [int(item) for item in values if isinstance(item, (int, np.integer))]
+
+
+def _as_floats(values: list[Any] | NDArray[Any]) -> NDArray[np.float64]:
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        return values.astype(np.float64)
+    return np.array([np.nan if _missing(item) else item for item in values], np.float64)
 
 
 def _same_element(found: Any, expected: Any) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import erfa
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -53,10 +52,13 @@ class Candidate:
     separation_arcsec : float
     key : object
         What its survey needs to find it again.
+    tolerance_arcsec : float
+        By how much two derivations of the separation may differ.
     """
 
     separation_arcsec: float
     key: Any
+    tolerance_arcsec: float = 1e-6
 
 
 def near_pairs(
@@ -84,7 +86,7 @@ def near_pairs(
     stop = np.searchsorted(dec[usable], sample.dec + reach, side="right")
     known = np.isfinite(sample.ra) & np.isfinite(sample.dec)
     runs = [usable[a:b] if k else usable[:0] for a, b, k in zip(first, stop, known, strict=True)]
-    source = np.repeat(np.arange(len(sample)), [len(run) for run in runs])
+    source = np.repeat(np.arange(len(sample)), np.array([len(run) for run in runs], np.int64))
     other = np.concatenate([usable[:0], *runs])
     if not len(source):
         return source, other, np.empty(0)
@@ -113,8 +115,7 @@ def alternatives(
     survey: str,
     candidates: Sequence[Candidate],
     radius_arcsec: float,
-    tolerance_arcsec: float,
-    rows: Any,
+    columns: Callable[[Candidate], Row],
 ) -> list[Row]:
     """What the columns of a nearest match may hold.
 
@@ -125,76 +126,25 @@ def alternatives(
         Objects up to a little beyond the radius.
     radius_arcsec : float
         Inclusive.
-    tolerance_arcsec : float
-        By how much two derivations of a separation may differ.
-    rows : callable
+    columns : callable
         Gives a candidate's own columns, prefixed.
 
     Returns
     -------
     list of mapping
-        One row; more where candidates are equally near, or at the very radius.
+        One row; more where candidates are equally near, or lie at the very radius.
     """
     ordered = sorted(candidates, key=lambda item: item.separation_arcsec)
-    possible = [c for c in ordered if c.separation_arcsec <= radius_arcsec + tolerance_arcsec]
-    sure = [c for c in ordered if c.separation_arcsec <= radius_arcsec - tolerance_arcsec]
+    possible = [c for c in ordered if c.separation_arcsec <= radius_arcsec + c.tolerance_arcsec]
+    sure = [c for c in ordered if c.separation_arcsec <= radius_arcsec - c.tolerance_arcsec]
     count = {f"{survey}_n_candidates": Between(len(sure), len(possible))}
+    nearest = possible[0].separation_arcsec + possible[0].tolerance_arcsec if possible else 0.0
     found: list[Row] = []
     for candidate in possible:
-        if candidate.separation_arcsec > possible[0].separation_arcsec + tolerance_arcsec:
-            break
-        separation = Near(candidate.separation_arcsec, tolerance_arcsec)
-        found.append({**rows(candidate), f"{survey}_separation_arcsec": separation, **count})
+        if candidate.separation_arcsec - candidate.tolerance_arcsec <= nearest:
+            separation = Near(candidate.separation_arcsec, candidate.tolerance_arcsec)
+            row = {**columns(candidate), f"{survey}_separation_arcsec": separation, **count}
+            found.append(row)
     if not sure:
         found.append(count)
     return found
-
-
-def propagated(
-    ra: Float, dec: Float, motion: dict[str, Float], from_jyear: Float, to_jyear: float
-) -> tuple[Float, Float]:
-    """Positions at another epoch, by the International Astronomical Union's ``pmsafe``.
-
-    Parameters
-    ----------
-    ra, dec : ndarray of float64, shape (n,)
-        ICRS degrees at the first epoch.
-    motion : dict
-        ``pmra`` (with cos(dec)), ``pmdec`` in mas/yr, ``parallax`` in mas, ``radial_velocity`` in
-        km/s; NaN where unknown.
-    from_jyear : ndarray of float64, shape (n,)
-    to_jyear : float
-        Julian years.
-
-    Returns
-    -------
-    ra, dec : ndarray of float64, shape (n,)
-        Degrees. Without a proper motion the position is as before.
-
-    Notes
-    -----
-    SOFA routine ``iauPmsafe`` (Stumpff 1985, A&A 144, 232; light-time effects included), as
-    `astropy.coordinates.SkyCoord.apply_space_motion` calls it.
-    """
-    moving = np.flatnonzero(np.isfinite(motion["pmra"]) & np.isfinite(motion["pmdec"]))
-    new_ra, new_dec = ra.copy(), dec.copy()
-    milliarcsec = np.deg2rad(1.0 / 3.6e6)
-    parallax = np.nan_to_num(motion["parallax"][moving])
-    velocity = np.nan_to_num(motion["radial_velocity"][moving])
-    velocity = np.where(parallax > 0.0, velocity, 0.0)
-    # Alone the routine's word that a star has no parallax: it then sets a tiny one.
-    with erfa_quiet():
-        values = erfa.pmsafe(
-            np.deg2rad(ra[moving]),
-            np.deg2rad(dec[moving]),
-            motion["pmra"][moving] * milliarcsec / np.cos(np.deg2rad(dec[moving])),
-            motion["pmdec"][moving] * milliarcsec,
-            np.maximum(parallax, 0.0) / 1000.0,
-            velocity,
-            erfa.DJ00,
-            (from_jyear[moving] - 2000.0) * 365.25,
-            erfa.DJ00,
-            (to_jyear - 2000.0) * 365.25,
-        )
-    new_ra[moving], new_dec[moving] = np.rad2deg(values[0]), np.rad2deg(values[1])
-    return np.mod(new_ra, 360.0), new_dec

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astro_common.errors import InputError
 from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
+
+from astro_common.errors import InputError
 
 __all__ = ["FitsRows", "TableRows", "column_name", "open_table", "reading", "table_cells"]
 

@@ -85,7 +85,8 @@ def _cells(values: pa.Array) -> pa.Array:
     """Each value as text."""
     if pa.types.is_list(values.type):
         flat = pc.cast(values.flatten(), pa.string())
-        lists = pa.ListArray.from_arrays(values.offsets, flat)
+        # The offsets of a slice start where the slice does.
+        lists = pa.ListArray.from_arrays(pc.subtract(values.offsets, values.offsets[0]), flat)
         joined = pc.binary_join(lists, ",")
         text = pc.binary_join_element_wise('"[', joined, ']"', "")
     elif pa.types.is_boolean(values.type):

@@ -42,8 +42,8 @@ class Entries:
         Source whose spectrum the entry has: the owner, or the one that lends it to a stranger.
     fainter : ndarray of float64, shape (n,)
         Magnitudes by which the entry is fainter than its template.
-    planted : ndarray of bool, shape (n,)
-        Whether the entry was put beside a source on purpose.
+    beside : ndarray of int64, shape (n,)
+        Source beside which the entry was planted, or -1.
     ra, dec : ndarray of float64, shape (n,)
         Measured position, degrees.
     """
@@ -51,12 +51,17 @@ class Entries:
     owner: Int
     template: Int
     fainter: Float
-    planted: Bool
+    beside: Int
     ra: Float
     dec: Float
 
     def __len__(self) -> int:
         return len(self.owner)
+
+    @property
+    def planted(self) -> Bool:
+        """Whether each entry was put beside a source on purpose."""
+        return np.asarray(self.beside >= 0)
 
     def take(self, rows: Int | Bool) -> Entries:
         """Some of the entries."""
@@ -64,7 +69,7 @@ class Entries:
             self.owner[rows],
             self.template[rows],
             self.fainter[rows],
-            self.planted[rows],
+            self.beside[rows],
             self.ra[rows],
             self.dec[rows],
         )
@@ -137,14 +142,15 @@ def assemble_entries(
     borrowed = rng.choice(lenders, extra) if len(lenders) else np.zeros(0, dtype=np.int64)
     if not len(lenders):
         planted_ra, planted_dec = planted_ra[:0], planted_dec[:0]
+        planted_source = planted_source[:0]
         extra = 0
-    planted = np.zeros(len(seen) + extra, dtype=bool)
-    planted[len(seen) + count :] = True
+    beside = np.full(len(seen) + extra, -1, dtype=np.int64)
+    beside[len(seen) + count :] = planted_source
     return Entries(
         owner=np.concatenate([seen, np.full(extra, -1, dtype=np.int64)]),
         template=np.concatenate([seen, borrowed]).astype(np.int64),
         fainter=np.concatenate([np.zeros(len(seen)), rng.uniform(*_FAINTER_MAG, extra)]),
-        planted=planted,
+        beside=beside,
         ra=np.concatenate([seen_ra, stranger_ra, planted_ra]),
         dec=np.concatenate([seen_dec, stranger_dec, planted_dec]),
     )

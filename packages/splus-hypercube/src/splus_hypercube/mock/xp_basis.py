@@ -21,13 +21,14 @@ Float = NDArray[np.float64]
 
 ARMS = ("bp", "rp")
 N_COEFFICIENTS = 55
-# The basis functions are orthonormal in the dispersed spectrum, so that this is a prior on the
-# coefficients relative to what the data say.
-_RIDGE = 1e-4
-# Standard deviation of the line-spread function, in units of pseudo-wavelength. With this value
-# a Gaussian turns the inverse basis functions back into the basis functions to 10 to 20 per cent;
-# it serves as the metric in which a spectrum is fitted, as the archive fits dispersed pixels.
-_LINE_SPREAD = 1.2
+# Standard deviation of the line-spread function, in units of pseudo-wavelength: with these values a
+# Gaussian turns the inverse basis functions back into the basis functions to 10 to 30 per cent. It
+# serves as the metric in which a spectrum is fitted, as the archive fits dispersed pixels.
+_LINE_SPREAD = {"bp": 1.6, "rp": 1.2}
+# Coefficients of real spectra fall with their order like this, relative to the first. The prior
+# keeps features sharper than the resolution from ringing.
+_PRIOR_DECAY = ((0.3, 5.0), (0.05, 25.0))
+_PRIOR_WEIGHT = 1e-3
 _SAMPLES_PER_PIXEL = 4
 _FAINTEST_RESPONSE = 0.01
 
@@ -102,11 +103,13 @@ def xp_arm(arm: str) -> XpArm:
         photons = numbers["pupil_area_m2"] * numbers[f"{arm}_response"] * wavelength * 1e-9
         photons = photons / numbers["planck_times_c"]
     pixels = np.arange(-5.0, 65.0, 1.0 / _SAMPLES_PER_PIXEL)
-    dispersion = np.exp(-0.5 * ((pixels[:, None] - pseudo) / _LINE_SPREAD) ** 2)
-    dispersion *= np.gradient(wavelength) / (_LINE_SPREAD * np.sqrt(2.0 * np.pi))
+    dispersion = np.exp(-0.5 * ((pixels[:, None] - pseudo) / _LINE_SPREAD[arm]) ** 2)
+    dispersion *= np.gradient(wavelength) / (_LINE_SPREAD[arm] * np.sqrt(2.0 * np.pi))
     dispersed = design @ dispersion.T
     normal = dispersed @ dispersed.T / _SAMPLES_PER_PIXEL
-    normal += _RIDGE * np.eye(len(normal))
+    order = np.arange(N_COEFFICIENTS)
+    expected = sum(height * np.exp(-order / length) for height, length in _PRIOR_DECAY)
+    normal += np.diag((_PRIOR_WEIGHT * expected[0] / expected) ** 2)
     projection = np.linalg.solve(normal, dispersed @ dispersion / _SAMPLES_PER_PIXEL).T
     seen = photons >= _FAINTEST_RESPONSE * photons.max()
     return XpArm(wavelength, design, photons, projection, seen)

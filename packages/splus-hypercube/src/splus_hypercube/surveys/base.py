@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from splus_hypercube.fields import Field
 from splus_hypercube.region import SkyRegion
+from splus_hypercube.scratch import Scratch
 
 __all__ = ["Survey", "SurveyMatches", "Target", "conform", "merge_schemas", "prefixed", "schema_of_files"]
 
@@ -35,8 +36,8 @@ class Target:
         Epoch of the S-PLUS observations, Julian year.
     region : SkyRegion
         Everything within reach of a source.
-    scratch : Path
-        Folder for temporary files.
+    scratch : Scratch
+        Gives temporary files.
     bucket_rows : int
         Number of consecutive rows that `SurveyMatches.rows` is asked for at once.
     """
@@ -46,7 +47,7 @@ class Target:
     dec: Float
     epoch_jyear: float
     region: SkyRegion
-    scratch: Path
+    scratch: Scratch
     bucket_rows: int
 
     def __len__(self) -> int:
@@ -78,10 +79,6 @@ class SurveyMatches(ABC):
         pyarrow.Table
             Exactly the survey's schema, ``stop - start`` rows.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Drop temporary files."""
 
 
 class Survey(ABC):

@@ -189,6 +189,7 @@ class _DesiMatches(SurveyMatches):
         self._snr = np.full(count, -np.inf)
         self._separation = np.full(count, np.nan)
         self._open: OrderedDict[Path, tuple[FitsFile, ExitStack]] = OrderedDict()
+        target.scratch.on_close(self._close_files)
 
     def add(self, path: Path, file: FitsFile) -> None:
         """Match the good target fibres of one coadd."""
@@ -370,8 +371,6 @@ class _DesiMatches(SurveyMatches):
             self._open[path] = (stack.enter_context(open_fits(path)), stack)
         return self._open[path][0]
 
-    def close(self) -> None:
-        """See `SurveyMatches.close`."""
-        self._best.close()
+    def _close_files(self) -> None:
         while self._open:
             self._open.popitem()[1][1].close()

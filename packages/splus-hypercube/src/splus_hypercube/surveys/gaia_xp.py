@@ -30,9 +30,6 @@ class _XpMatches(SurveyMatches):
     def rows(self, start: int, stop: int) -> pa.Table:
         return conform(self._best.rows(start, stop), self._schema)
 
-    def close(self) -> None:
-        self._best.close()
-
 
 class GaiaXpSurvey(Survey):
     """Gaia DR3 XP continuous mean spectra.

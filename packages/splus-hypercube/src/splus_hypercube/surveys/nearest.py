@@ -173,10 +173,6 @@ class BestRows:
             table = table.select(self._schema.names)
         return table.take(pa.array(place, mask=place < 0)).cast(self._schema)
 
-    def close(self) -> None:
-        """Drop the temporary file."""
-        self._spill.close()
-
 
 class NearestMatcher(SurveyMatches):
     """Nearest counterparts of a target; first `add` all rows, then read `rows`.
@@ -244,7 +240,3 @@ class NearestMatcher(SurveyMatches):
             self._match_names[1], pa.array(self._candidates.count[start:stop])
         )
         return conform(table, self._schema)
-
-    def close(self) -> None:
-        """Drop the temporary file."""
-        self._best.close()

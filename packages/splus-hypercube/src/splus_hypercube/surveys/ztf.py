@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,7 @@ _DESCRIPTIONS = {
 }
 
 
-@lru_cache(maxsize=4)
-def _partitions(root: Path) -> dict[tuple[int, int], tuple[Path, ...]]:
+def _list_partitions(root: Path) -> dict[tuple[int, int], tuple[Path, ...]]:
     """Files of each (order, pixel) partition of the tree."""
     base = root / "dataset" if (root / "dataset").is_dir() else root
     if not base.is_dir():
@@ -96,6 +95,10 @@ class ZtfSurvey(Survey):
         self.radius_arcsec = radius_arcsec
         self.bad_catflags = bad_catflags
 
+    @cached_property
+    def _partitions(self) -> dict[tuple[int, int], tuple[Path, ...]]:
+        return _list_partitions(self.directory)
+
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
         """See `Survey.schema`; the number types are those of the first readable partition."""
         types = self._value_types()
@@ -137,7 +140,7 @@ class ZtfSurvey(Survey):
 
     def _value_types(self) -> dict[str, pa.DataType]:
         error: InputError | None = None
-        for files in _partitions(self.directory).values():
+        for files in self._partitions.values():
             for path in files:
                 try:
                     own = _open(path).schema_arrow
@@ -154,9 +157,8 @@ class ZtfSurvey(Survey):
 
     def inputs(self, target: Target) -> list[Path]:
         """See `Survey.inputs`."""
-        partitions = _partitions(self.directory)
-        needed = target.region.overlapping(sorted(partitions))
-        return [path for partition in needed for path in partitions[partition]]
+        needed = target.region.overlapping(sorted(self._partitions))
+        return [path for partition in needed for path in self._partitions[partition]]
 
     def match(
         self, target: Target, schema: pa.Schema, earlier: Mapping[str, SurveyMatches]
@@ -342,10 +344,6 @@ class _ZtfMatches(SurveyMatches):
         for name in (*_VALUES, "catflags"):
             columns[name] = pa.array([], self._list_type(name))
         return pa.table(columns)
-
-    def close(self) -> None:
-        """See `SurveyMatches.close`."""
-        self._spill.close()
 
 
 def _lengths(lists: pa.Array) -> Int:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astro_common.errors import InputError
-from astro_common.parquet import check_parquet, field_metadata, parquet_errors
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
+from astro_common.parquet import check_parquet, field_metadata, parquet_errors
 from splus_hypercube.catalogues import find_column, float_column
 from splus_hypercube.schema import METADATA_KEY
 
@@ -75,7 +75,7 @@ class Cube:
             if (own := field_metadata(field)).get("survey") == "splus"
             and own.get("modality") == "id"
         ]
-        preferred = [name for name in named if name.lower() == "id"] or named
+        preferred: list[str] = [name for name in named if name.lower() == "id"] or named
         if not preferred:
             raise InputError(
                 self.path,

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from splus_hypercube.view.theme import Theme
 
-__all__ = ["label_above", "spread"]
+__all__ = ["SIGMA", "label_above", "spread", "with_minus_signs"]
+
+SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
+
+
+def with_minus_signs(text: str) -> str:
+    """Typeset the hyphens of numbers as minus signs."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def spread(positions: ArrayLike, gap: float) -> NDArray[np.float64]:

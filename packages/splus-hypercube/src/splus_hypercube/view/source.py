@@ -61,6 +61,10 @@ class Source:
             return self.values[name]
         return self.values.get(self._by_lower_name.get(name.lower(), ""))
 
+    def knows(self, name: str) -> bool:
+        """Whether the file has a column of this name, in any case."""
+        return name in self.values or name.lower() in self._by_lower_name
+
     def number(self, name: str) -> float | None:
         """A finite number, or None."""
         value = self.get(name)

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - Greek letters are what these lines are called
 """Spectral lines worth a mark in the spectrum of a star, a galaxy or a quasar.
 
 Vacuum wavelengths: NIST Atomic Spectra Database, version 5; broad quasar lines and blends as in

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 
@@ -51,14 +50,12 @@ DARK = Theme(
 
 
 @contextmanager
-def drawing(theme: Theme, **settings: Any) -> Iterator[None]:
+def drawing(theme: Theme) -> Iterator[None]:
     """Draw with our settings alone, whatever the user's matplotlibrc says.
 
     Parameters
     ----------
     theme : Theme
-    **settings
-        Further rc settings, with ``_`` for the dot of a name.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -95,5 +92,4 @@ def drawing(theme: Theme, **settings: Any) -> Iterator[None]:
                 "svg.fonttype": "none",
             }
         )
-        mpl.rcParams.update({name.replace("_", "."): value for name, value in settings.items()})
         yield

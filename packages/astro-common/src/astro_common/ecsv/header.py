@@ -1,0 +1,284 @@
+"""What the top of an ECSV or CSV file says of its columns.
+
+The header of ECSV is YAML behind ``#`` (astropy proposal for enhancement 6).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import yaml
+
+from astro_common.ecsv.array_cells import ArrayCellError, parse_array_cells
+from astro_common.ecsv.text import MAX_LINE_BYTES, TableText
+from astro_common.errors import InputError
+
+__all__ = ["ARROW_PLACE", "FALSE", "NULLS", "TRUE", "Cells", "Layout", "read_layout"]
+
+NULLS: Final = ["", "null", "NULL"]
+TRUE: Final = ["True", "true", "TRUE", "T", "1"]
+FALSE: Final = ["False", "false", "FALSE", "F", "0"]
+
+# How Arrow says where in a CSV file something is wrong: column from 0, row from 1, reason.
+ARROW_PLACE: Final = re.compile(
+    r"(?:In CSV column #(\d+): )?(?:CSV parse error: )?Row #(\d+): (.*)", re.DOTALL
+)
+
+# The header of gaia_source, 152 columns, takes 27 kB; YAML of this size is read in seconds.
+_MAX_HEADER_BYTES: Final = 1 << 20
+
+# From so much text the types of a CSV file without a header are inferred.
+_SAMPLE_BYTES: Final = 4 << 20
+
+_TYPES: Final[dict[str, pa.DataType]] = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "uint8": pa.uint8(),
+    "uint16": pa.uint16(),
+    "uint32": pa.uint32(),
+    "uint64": pa.uint64(),
+    "float16": pa.float32(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "float128": pa.float64(),
+    "string": pa.string(),
+}
+_SUBTYPE: Final = re.compile(r"(\w+)\[((?:null|\d{1,9})(?:,(?:null|\d{1,9}))*)\]\Z")
+_IDENTIFIER: Final = re.compile(r"(\A|_)id\Z", re.IGNORECASE)
+_ARRAY_CELL: Final = r"^\s*[\[(].*[\])]\s*$"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How the cells of one column are read.
+
+    Attributes
+    ----------
+    field : pyarrow.Field
+        The column as it is returned; of list type where the cells hold arrays.
+    array_length : int or None
+        How many elements each array has, where the header says so.
+    """
+
+    field: pa.Field
+    array_length: int | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the cells hold arrays, written as text (bool)."""
+        return bool(pa.types.is_list(self.field.type))
+
+    @property
+    def parsed_type(self) -> pa.DataType:
+        """The type that the CSV parser gives (pyarrow.DataType)."""
+        return pa.string() if self.is_array else self.field.type
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file, the character between them, and how many lines precede the rows."""
+
+    columns: tuple[Cells, ...]
+    delimiter: str
+    header_lines: int
+
+
+def read_layout(text: TableText) -> Layout:
+    """Read a file up to its first row, or further where types must be inferred.
+
+    Raises
+    ------
+    InputError
+        The header is no YAML, lacks what it needs or does not agree with the names of the columns;
+        a column has no name or that of another.
+    """
+    header, delimiter = _read_header(text)
+    names = _read_names(text, delimiter)
+    lines = text.lines
+    if header is None:
+        return Layout(_infer(text, names, delimiter), delimiter, lines)
+    columns = tuple(_describe(text, item) for item in header)
+    declared = [column.field.name for column in columns]
+    if declared != names:
+        raise InputError(
+            text.path,
+            f"line {lines} names {len(names)} columns, {_difference(names, declared)}",
+            f"the {len(declared)} of the header, in their order",
+        )
+    return Layout(columns, delimiter, lines)
+
+
+class _HeaderLoader(yaml.SafeLoader):
+    """Safe YAML in which values with tags of other software (units, times) are read over."""
+
+    def read_over(self, _suffix: str, _node: yaml.Node) -> None:
+        return None
+
+
+_HeaderLoader.add_multi_constructor("", _HeaderLoader.read_over)
+
+
+def _read_header(text: TableText) -> tuple[list[Any] | None, str]:
+    lines: list[str] = []
+    size = 0
+    while text.peek().startswith(b"#"):
+        line = text.read_line()
+        size += len(line)
+        if size > _MAX_HEADER_BYTES:
+            raise InputError(
+                text.path, f"a header of more than {_MAX_HEADER_BYTES} bytes", "an ECSV file"
+            )
+        lines.append(_decode(text, line).rstrip("\r\n"))
+    if not lines or not lines[0].startswith("# %ECSV"):
+        return None, ","
+    header = _load_yaml(text, "\n".join(line[2:] for line in lines[1:]))
+    if isinstance(header, list):
+        # An ordered mapping, which older writers use, arrives as pairs.
+        header = {pair[0]: pair[1] for pair in header if isinstance(pair, tuple)}
+    datatype = header.get("datatype") if isinstance(header, dict) else None
+    if not isinstance(datatype, list) or not datatype:
+        raise InputError(text.path, "no list of columns under 'datatype'", "an ECSV header")
+    delimiter = header.get("delimiter", " ")
+    if delimiter not in (" ", ","):
+        raise InputError(text.path, f"delimiter {delimiter!r}"[:80], "a comma or a blank")
+    return datatype, delimiter
+
+
+def _load_yaml(text: TableText, content: str) -> Any:
+    # In Python rather than by libyaml, which a deeply nested header can crash.
+    try:
+        loader = _HeaderLoader(content)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise InputError(
+            text.path, f"the header is no YAML ({error})"[:300], "an ECSV header"
+        ) from error
+
+
+def _decode(text: TableText, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig" if text.lines == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(text.path, f"line {text.lines} is not UTF-8", "text") from error
+
+
+def _read_names(text: TableText, delimiter: str) -> list[str]:
+    raw = text.read_line()
+    if not raw.strip():
+        raise InputError(text.path, "no line with the names of the columns", "ECSV or CSV")
+    if len(raw) >= MAX_LINE_BYTES:
+        raise InputError(text.path, f"a line of {MAX_LINE_BYTES} bytes or more", "names of columns")
+    try:
+        line = _decode(text, raw).rstrip("\r\n")
+        names = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error as error:
+        raise InputError(text.path, f"line {text.lines}: {error}", "names of columns") from error
+    seen: set[str] = set()
+    for name in names:
+        if not name.strip() or name in seen:
+            fault = f"has {name!r} twice" if name.strip() else "has a column without a name"
+            raise InputError(text.path, f"line {text.lines} {fault}"[:200], "names of columns")
+        seen.add(name)
+    return names
+
+
+def _difference(names: list[str], declared: list[str]) -> str:
+    for name, expected in zip(names, declared, strict=False):
+        if name != expected:
+            return f"{name!r} where the header has {expected!r}"[:200]
+    return "not as many as the header"
+
+
+def _describe(text: TableText, item: Any) -> Cells:
+    # One entry of `datatype` in the header.
+    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        raise InputError(text.path, f"{item!r} in the header"[:200], "a mapping with a name")
+    name, datatype, meta = item["name"], item.get("datatype"), item.get("meta")
+    metadata = {
+        "unit": str(item.get("unit") or ""),
+        "ucd": str((meta.get("ucd") if isinstance(meta, dict) else "") or ""),
+        "description": " ".join(str(item.get("description") or "").split()),
+    }
+    if not isinstance(datatype, str) or datatype not in _TYPES:
+        raise InputError(
+            text.path,
+            f"column {name!r} of datatype {datatype!r}"[:200],
+            f"one of {', '.join(_TYPES)}",
+        )
+    data_type = _TYPES[datatype]
+    length: int | None = None
+    subtype = str(item.get("subtype") or "").replace(" ", "")
+    match = _SUBTYPE.match(subtype) if datatype == "string" else None
+    if match is not None and match[1] in _TYPES and match[1] != "string":
+        data_type = pa.list_(_TYPES[match[1]])
+        metadata["shape"] = match[2]
+        if "null" not in match[2]:
+            length = math.prod(map(int, match[2].split(",")))
+    elif subtype:
+        metadata["subtype"] = subtype
+    kept = {key: value for key, value in metadata.items() if value}
+    return Cells(pa.field(name, data_type, metadata=kept or None), length)
+
+
+def _infer(text: TableText, names: list[str], delimiter: str) -> tuple[Cells, ...]:
+    sample = text.read(_SAMPLE_BYTES)
+    if len(sample) == _SAMPLE_BYTES:
+        sample = sample[: sample.rfind(b"\n") + 1]
+        if not sample:
+            raise InputError(text.path, f"a line of more than {_SAMPLE_BYTES} bytes", "rows")
+    if not sample.strip():
+        return tuple(Cells(pa.field(name, pa.float64())) for name in names)
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(sample),
+            read_options=pacsv.ReadOptions(
+                use_threads=False, block_size=len(sample) + 1, column_names=names
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=delimiter),
+            convert_options=pacsv.ConvertOptions(
+                # NaN does not tell integers from floats here; it is one of the floats later.
+                null_values=[*NULLS, "nan"],
+                true_values=TRUE[:3],
+                false_values=FALSE[:3],
+                strings_can_be_null=True,
+                timestamp_parsers=[],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        match = ARROW_PLACE.search(str(error))
+        found = f"line {text.lines + int(match[2])}: {match[3]}" if match else str(error)
+        raise InputError(text.path, found[:300], f"{len(names)} columns of text") from error
+    return tuple(Cells(pa.field(name, _inferred_type(name, table.column(name)))) for name in names)
+
+
+def _inferred_type(name: str, sample: pa.ChunkedArray) -> pa.DataType:
+    found = sample.type
+    if _IDENTIFIER.search(name) and not pa.types.is_string(found):
+        return pa.int64()
+    if pa.types.is_integer(found) or pa.types.is_boolean(found) or pa.types.is_floating(found):
+        return found
+    if pa.types.is_null(found):
+        return pa.float64()
+    cells = pc.drop_null(pc.cast(sample, pa.string())).combine_chunks()
+    if pc.all(pc.match_substring_regex(cells, _ARRAY_CELL)).as_py():
+        for element in (pa.int64(), pa.float64()):
+            try:
+                parse_array_cells(cells, element)
+            except ArrayCellError:
+                continue
+            return pa.list_(element)
+    return pa.string()

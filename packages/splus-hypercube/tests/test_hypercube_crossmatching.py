@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy import units
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.time import Time
+from splus_hypercube.__main__ import main
+
+BIG = 2**60 + 1
+
+
+@pytest.fixture
+def sky():
+    """Two catalogues; half of the left has a counterpart, some have two."""
+    rng = np.random.default_rng(9)
+    left = Table(
+        {
+            "name": [f"L{k}" for k in range(300)],
+            "number": BIG + np.arange(300),
+            "ra": rng.uniform(359.5, 360.5, 300) % 360,
+            "dec": rng.uniform(-1, 1, 300),
+        }
+    )
+    near = left[::2]
+    right = Table(
+        {
+            "RA": np.r_[near["ra"], near["ra"][:20]] % 360,
+            "Dec": np.r_[near["dec"] + 0.5 / 3600, near["dec"][:20] - 0.3 / 3600],
+            "number": BIG + 5000 + np.arange(170),
+        }
+    )
+    return left, right
+
+
+WRITERS = {
+    "fits": lambda table, path: table.write(path),
+    "fits.gz": lambda table, path: table.write(path),
+    "csv": lambda table, path: table.write(path, format="ascii.csv"),
+    "ecsv": lambda table, path: table.write(path, format="ascii.ecsv"),
+    "xml": lambda table, path: table.write(path, format="votable"),
+    "vot": lambda table, path: table.write(path, format="votable", tabledata_format="binary2"),
+    "parquet": lambda table, path: pq.write_table(
+        pa.table({name: pa.array(np.asarray(table[name])) for name in table.colnames}),
+        path,
+        row_group_size=37,
+    ),
+}
+
+
+def run(tmp_path, left, right, *options, kinds=("parquet", "parquet"), status=0):
+    paths = []
+    for side, table, kind in (("left", left, kinds[0]), ("right", right, kinds[1])):
+        path = tmp_path / f"{side}.{kind}"
+        if not path.exists():
+            WRITERS[kind](table, path)
+        paths.append(str(path))
+    output = tmp_path / "out.parquet"
+    assert main(["crossmatch", *paths, "-o", str(output), "-q", *options]) == status
+    return pq.read_table(output) if status == 0 else None
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_format_gives_the_same_matches_with_exact_integers(tmp_path, sky, kind):
+    matched = run(tmp_path, *sky, "--radius", "1", kinds=(kind, kind))
+    assert matched.column_names == [
+        "name",
+        "number_left",
+        "ra_left",
+        "dec_left",
+        "RA_right",
+        "Dec_right",
+        "number_right",
+        "separation_arcsec",
+    ]
+    assert matched["number_left"].to_pylist() == [BIG + 2 * k for k in range(150)]
+    expected = [BIG + 5000 + (150 + k if k < 20 else k) for k in range(150)]
+    assert matched["number_right"].to_pylist() == expected
+    separation = matched["separation_arcsec"].to_numpy()
+    assert separation == pytest.approx([0.3] * 20 + [0.5] * 130, abs=1e-6)
+
+
+def test_all_pairs_and_one_to_one(tmp_path, sky):
+    pairs = run(tmp_path, *sky, "--radius", "1", "--mode", "all")
+    assert pairs.num_rows == 170
+    assert pairs["name"].to_pylist()[:3] == ["L0", "L0", "L2"]
+    unique = run(tmp_path, *sky, "--radius", "1", "--mode", "one-to-one", "--overwrite")
+    assert unique.num_rows == 150
+    assert len(set(unique["number_right"].to_pylist())) == 150
+
+
+def test_json_says_what_was_done(tmp_path, sky, capsys):
+    run(tmp_path, *sky, "--radius", "1", "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["left_rows"], result["right_rows"], result["matches"]) == (300, 170, 150)
+
+
+@pytest.mark.parametrize("moving", ["left", "right"])
+def test_proper_motions_carry_one_side_to_the_epoch_of_the_other(tmp_path, moving):
+    star = SkyCoord(
+        10 * units.deg,
+        20 * units.deg,
+        pm_ra_cosdec=3000 * units.mas / units.yr,
+        pm_dec=-4000 * units.mas / units.yr,
+        distance=5 * units.pc,
+        obstime=Time("J2016.0"),
+    )
+    later = star.apply_space_motion(new_obstime=Time("J2000.0"))
+    catalogue = Table(
+        {"ra": [10.0], "dec": [20.0], "pmra": [3000.0], "pmdec": [-4000.0], "parallax": [200.0]}
+    )
+    other = Table({"ra": [later.ra.deg], "dec": [later.dec.deg]})
+    sides = (catalogue, other) if moving == "left" else (other, catalogue)
+    epochs = ("2016", "2000") if moving == "left" else ("2000", "2016")
+    options = ["--radius", "0.1", "--left-epoch", epochs[0], "--right-epoch", epochs[1]]
+    assert run(tmp_path, *sides, *options).num_rows == 1
+    assert run(tmp_path, *sides, "--radius", "0.1", "--overwrite").num_rows == 0
+
+
+def test_other_column_names(tmp_path):
+    left = Table({"alpha": [1.0], "delta": [2.0]})
+    right = Table({"RAJ2000": [1.0], "DEJ2000": [2.0]})
+    names = ["--left-ra", "alpha", "--left-dec", "delta"]
+    names += ["--right-ra", "RAJ2000", "--right-dec", "DEJ2000"]
+    assert run(tmp_path, left, right, "--radius", "1", *names).num_rows == 1
+
+
+def test_no_match_gives_an_empty_table_with_all_columns(tmp_path, sky):
+    left, right = sky
+    right["Dec"] = right["Dec"] + 10.0
+    matched = run(tmp_path, left, right, "--radius", "1")
+    assert matched.num_rows == 0
+    assert "separation_arcsec" in matched.column_names
+
+
+def test_a_separation_column_of_the_input_is_kept_under_another_name(tmp_path):
+    table = Table({"ra": [1.0], "dec": [2.0], "separation_arcsec": [7.0]})
+    matched = run(tmp_path, table, Table({"ra": [1.0], "dec": [2.0]}), "--radius", "1")
+    assert matched["separation_arcsec_left"].to_pylist() == [7.0]
+    assert matched["separation_arcsec"].to_pylist() == [0.0]
+
+
+def test_an_existing_output_is_kept_without_overwrite(tmp_path, sky, capsys):
+    run(tmp_path, *sky, "--radius", "1")
+    before = (tmp_path / "out.parquet").read_bytes()
+    run(tmp_path, *sky, "--radius", "0.1", status=1)
+    assert "out.parquet" in capsys.readouterr().err
+    assert (tmp_path / "out.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "part"),
+    [
+        (["--left-epoch", "2016"], 2, "both"),
+        (["--left-epoch", "2016", "--right-epoch", "2000"], 2, "pmra"),
+        (["--left-ra", "nonsense"], 1, "no column nonsense"),
+    ],
+)
+def test_wrong_options_are_one_line(tmp_path, sky, capsys, options, status, part):
+    run(tmp_path, *sky, "--radius", "1", *options, status=status)
+    message = capsys.readouterr().err
+    assert part in message
+    assert len(message.strip().splitlines()) == 1
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize("radius", ["-1", "wide", "nan", "1e9"])
+def test_a_wrong_radius_is_a_usage_error(tmp_path, radius):
+    with pytest.raises(SystemExit) as caught:
+        main(["crossmatch", "a", "b", "--radius", radius, "-o", "c"])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("kind", ["fits", "parquet", "ecsv", "xml", "csv"])
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, sky, capsys, kind):
+    left, right = sky
+    WRITERS[kind](left, tmp_path / f"left.{kind}")
+    path = tmp_path / f"left.{kind}"
+    path.write_bytes(path.read_bytes()[: 2 * path.stat().st_size // 3] + b"\x00,\xff")
+    run(tmp_path, left, right, "--radius", "1", kinds=(kind, "parquet"), status=1)
+    message = capsys.readouterr().err
+    assert f"left.{kind}" in message
+    assert len(message.strip().splitlines()) == 1

@@ -111,7 +111,7 @@ lint: setup ## ruff: rules and layout
 
 .PHONY: types
 types: setup ## mypy --strict over the packages and tools
-	$(PY) -m mypy --strict $(wildcard packages/*/src) tools
+	$(PY) -m mypy --strict $(patsubst %,packages/%/src,$(DISTS)) tools
 
 .PHONY: imports
 imports: setup ## import-linter: which module may import which

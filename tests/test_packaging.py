@@ -23,7 +23,7 @@ from refresh_constraints import normalise
 
 # What an sdist may hold besides the folders.
 SDIST_FILES = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-SDIST_FOLDERS = {"benchmarks", "configs", "src", "tests"}
+SDIST_FOLDERS = {"benchmarks", "configs", "src", "tests", "tools"}
 
 
 def build(package: Package, folder: Path, finish: Callable, *options: str) -> None:

@@ -145,8 +145,8 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path
         held.write_text("\n".join(pins) + "\n", encoding="utf-8")
         settings = ROOT / "pyproject.toml"
         groups = [word for name in TEST_GROUPS for word in ("--group", f"{settings}:{name}")]
-        tests = ("install", "--quiet", "--python", python, "-c", held, *groups)
-        run_step((*pip, *tests), work, environment)
+        tests = [*pip, "install", "--quiet", "--python", str(python), "-c", str(held), *groups]
+        run_step(tests, work, environment)
     return target / "bin"
 
 

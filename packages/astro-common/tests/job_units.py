@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
+
 from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 

@@ -6,10 +6,30 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
 from astro_common.atomic import atomic_path, remove_partials
 from astro_common.errors import OutputError
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _write(path, *, then=lambda _partial: None, **options):
+    """Write a file; ``then`` happens before the block ends."""
+    with atomic_path(path, **options) as partial:
+        partial.write_bytes(b"ours")
+        then(partial)
+
+
+def _raise(error):
+    def raise_it(_partial):
+        raise error
+
+    return raise_it
 
 
 def test_file_appears_whole(tmp_path):
@@ -20,7 +40,7 @@ def test_file_appears_whole(tmp_path):
         assert partial.parent == tmp_path
         assert list(tmp_path.glob("*.parquet")) == []
     assert path.read_bytes() == b"first"
-    assert os.listdir(tmp_path) == ["cube.parquet"]
+    assert _names(tmp_path) == ["cube.parquet"]
 
 
 def test_name_of_the_partial(tmp_path):
@@ -43,11 +63,10 @@ def test_permissions_follow_the_umask(tmp_path):
 def test_nothing_is_left_when_the_block_raises(tmp_path, error):
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)) as caught, atomic_path(path, overwrite=True) as partial:
-        partial.write_bytes(b"half")
-        raise error
+    with pytest.raises(type(error)) as caught:
+        _write(path, overwrite=True, then=_raise(error))
     assert caught.value is error
-    assert os.listdir(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
     assert path.read_bytes() == b"old"
 
 
@@ -55,8 +74,7 @@ def test_existing_file_stays_without_overwrite(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with pytest.raises(OutputError, match="the file exists; give --overwrite"):
-        with atomic_path(path):
-            pytest.fail("the block must not run")
+        _write(path, then=lambda _: pytest.fail("the block must not run"))
     assert path.read_bytes() == b"old"
 
 
@@ -71,11 +89,9 @@ def test_overwrite_replaces(tmp_path):
 def test_file_that_another_run_finished_meanwhile_stays(tmp_path):
     path = tmp_path / "a"
     with pytest.raises(OutputError, match="the file exists"):
-        with atomic_path(path) as partial:
-            partial.write_bytes(b"ours")
-            path.write_bytes(b"theirs")
+        _write(path, then=lambda _: path.write_bytes(b"theirs"))
     assert path.read_bytes() == b"theirs"
-    assert os.listdir(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
 
 
 def test_file_system_without_hard_links(tmp_path, monkeypatch):
@@ -85,23 +101,20 @@ def test_file_system_without_hard_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     with atomic_path(tmp_path / "a") as partial:
         partial.write_bytes(b"x")
-    assert os.listdir(tmp_path) == ["a"]
+    assert _names(tmp_path) == ["a"]
     with pytest.raises(OutputError, match="the file exists"):
-        with atomic_path(tmp_path / "b") as partial:
-            (tmp_path / "b").write_bytes(b"theirs")
+        _write(tmp_path / "b", then=lambda _: (tmp_path / "b").write_bytes(b"theirs"))
     assert (tmp_path / "b").read_bytes() == b"theirs"
 
 
 def test_folder_in_the_place_of_the_file(tmp_path):
     with pytest.raises(OutputError, match="a folder; expected the name of a file"):
-        with atomic_path(tmp_path, overwrite=True):
-            pytest.fail("the block must not run")
+        _write(tmp_path, overwrite=True)
 
 
 def test_missing_folder(tmp_path):
     with pytest.raises(OutputError, match=r"No such file.*create the folder") as caught:
-        with atomic_path(tmp_path / "none" / "a"):
-            pytest.fail("the block must not run")
+        _write(tmp_path / "none" / "a")
     assert caught.value.source == str(tmp_path / "none" / "a")
 
 
@@ -109,42 +122,41 @@ def test_missing_folder(tmp_path):
 def test_full_disk_names_the_output(tmp_path, code):
     path = tmp_path / "a"
     with pytest.raises(OutputError, match="cannot be written") as caught:
-        with atomic_path(path) as partial:
-            partial.write_bytes(b"half")
-            raise OSError(code, os.strerror(code))
+        _write(path, then=_raise(OSError(code, os.strerror(code))))
     assert caught.value.source == str(path)
     assert caught.value.action
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 def test_full_device_is_met_by_a_real_write(tmp_path):
     with pytest.raises(OutputError, match="No space left"):
-        with atomic_path(tmp_path / "a"), open("/dev/full", "wb") as full:  # noqa: PTH123
-            full.write(b"x" * 100000)
-    assert os.listdir(tmp_path) == []
+        _write(tmp_path / "a", then=lambda _: Path("/dev/full").write_bytes(b"x" * 100000))
+    assert _names(tmp_path) == []
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
 def test_refusal_by_the_system_names_the_output(tmp_path, code):
+    def refuse(partial):
+        raise OSError(code, os.strerror(code), str(partial))
+
     path = tmp_path / "a"
     with pytest.raises(OutputError, match="write elsewhere") as caught:
-        with atomic_path(path) as partial:
-            raise OSError(code, os.strerror(code), str(partial))
+        _write(path, then=refuse)
     assert caught.value.source == str(path)
 
 
 def test_error_about_an_input_is_not_ours(tmp_path):
+    error = PermissionError(errno.EACCES, "Permission denied", "/input.fits")
     with pytest.raises(PermissionError):
-        with atomic_path(tmp_path / "a"):
-            raise PermissionError(errno.EACCES, "Permission denied", "/input.fits")
-    assert os.listdir(tmp_path) == []
+        _write(tmp_path / "a", then=_raise(error))
+    assert _names(tmp_path) == []
 
 
 def test_long_names(tmp_path):
     name = "ä" * 127
     with atomic_path(tmp_path / name) as partial:
         partial.write_bytes(b"x")
-    assert os.listdir(tmp_path) == [name]
+    assert _names(tmp_path) == [name]
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):

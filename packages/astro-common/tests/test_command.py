@@ -11,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+
 from astro_common import command
 from astro_common.errors import ConfigurationError, InputError
 
@@ -112,7 +113,7 @@ def test_flags_decide_which_messages_are_shown(capsys, flags, shown):
         ours = logging.getLogger("some_tool.module")
         for level in ("debug", "info", "warning", "error"):
             getattr(ours, level)(level)
-        logging.getLogger("astropy").info("library info")
+        logging.getLogger("library").info("library info")
         if "-q" not in flags:
             logging.getLogger("library").warning("library warning")
         return 0

@@ -4,6 +4,7 @@ import pickle  # noqa: TID251 - multiprocessing sends exceptions this way, so th
 from pathlib import Path
 
 import pytest
+
 from astro_common.errors import AstroError, ConfigurationError, InputError, OutputError
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from astro_common.errors import AstroError, ConfigurationError, InputError, OutputError
 from astro_common.jobs import Failure, FailureFile, run_units
 from astro_common.jobs import processes as local_processes
@@ -306,7 +307,7 @@ class TestFailureFile:
         assert [entry["field"] for entry in _entries(list_of_failures)] == ["b"]
         run_units(job_units.chosen, {"b": "good"}, failures=list_of_failures)
         assert not list_of_failures.exists()
-        assert os.listdir(list_of_failures.parent) == []
+        assert list(list_of_failures.parent.iterdir()) == []
 
     def test_unit_done_meanwhile_is_forgotten(self, job_units, list_of_failures):
         FailureFile(list_of_failures).add(Failure("a", None, "x"))
@@ -485,7 +486,7 @@ class TestInterruption:
         assert out == ""
         assert err == "some-tool: interrupted\n"
         assert self._gone(pids)
-        assert os.listdir(folder) == []
+        assert list(folder.iterdir()) == []
 
     def test_ctrl_c_reaches_all_processes(self, start):
         process, folder, pids = start()
@@ -494,7 +495,7 @@ class TestInterruption:
         assert process.returncode == 130
         assert err == "some-tool: interrupted\n"
         assert self._gone(pids)
-        assert os.listdir(folder) == []
+        assert list(folder.iterdir()) == []
 
     def test_worker_that_does_not_listen_is_killed(self, start):
         process, folder, pids = start("write_slowly_and_refuse_to_end")
@@ -503,7 +504,7 @@ class TestInterruption:
         assert process.returncode == 130
         assert err == "some-tool: interrupted\n"
         assert self._gone(pids)
-        assert all(name.endswith(".partial") for name in os.listdir(folder))
+        assert all(path.name.endswith(".partial") for path in folder.iterdir())
 
     def test_workers_do_not_outlive_a_killed_program(self, start):
         process, _, pids = start()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from astro_common.errors import InputError
 from astro_common.parquet import (
     ParquetWriter,
@@ -111,15 +112,36 @@ def test_every_truncation(tmp_path, whole):
 
 def test_bytes_missing_in_the_middle(tmp_path, whole):
     data_end = len(whole) - 8 - _footer_size(whole)
-    for count in (1, 10, data_end - 4):
-        message = _check(tmp_path, whole[:4] + whole[4 + count :])
-        assert "data" in message
+    # Some versions of Arrow leave room behind each column, so that a little may go unseen there.
+    for count in (data_end // 2, data_end - 4):
+        assert "data" in _check(tmp_path, whole[:4] + whole[4 + count :])
+
+
+def test_one_byte_missing_in_a_file_of_ours(tmp_path):
+    path = tmp_path / "a.parquet"
+    _ours(path)
+    whole = path.read_bytes()
+    assert "bytes of data" in _check(tmp_path, whole[:100] + whole[101:])
 
 
 def test_footer_longer_than_the_file(tmp_path, whole):
     for size in (len(whole), 2**31, 2**32 - 1):
         message = _check(tmp_path, whole[:-8] + size.to_bytes(4, "little") + b"PAR1")
         assert f"a footer of {size} bytes" in message
+
+
+def _read(path):
+    with parquet_errors(path):
+        pq.read_table(path)
+
+
+def _refusal(function, path):
+    """The error that a function raises on purpose, if any; no other may come."""
+    try:
+        function(path)
+    except InputError as error:
+        return error
+    return None
 
 
 def test_seeded_mutations_of_the_footer(tmp_path, whole):
@@ -144,17 +166,13 @@ def test_seeded_mutations_of_the_footer(tmp_path, whole):
             byte = rng.choice([0xFF, 0x7F, 0x80, 0xFC])
             data[place : place + 1] = bytes([byte]) * rng.randrange(1, 12)
         path.write_bytes(data)
-        try:
-            check_parquet(path)
-        except InputError as error:
-            assert error.source == str(path)
-            assert "\n" not in str(error)
+        refusal = _refusal(check_parquet, path)
+        if refusal is not None:
+            assert refusal.source == str(path)
+            assert "\n" not in str(refusal)
             refused += 1
-        try:
-            with parquet_errors(path):
-                pq.read_table(path)
-        except InputError as error:
-            assert error.source == str(path)
+        refusal = _refusal(_read, path)
+        assert refusal is None or refusal.source == str(path)
     assert refused > 100
 
 
@@ -231,6 +249,8 @@ def test_layout_agrees_with_arrow(tmp_path):
 
 
 def test_errors_of_the_block_name_the_file(tmp_path):
-    with pytest.raises(InputError, match="x.parquet: cannot be read as Parquet"):
-        with parquet_errors(tmp_path / "x.parquet"):
-            raise pa.ArrowInvalid("two\nlines")
+    with (
+        pytest.raises(InputError, match=r"x\.parquet: cannot be read as Parquet \(two lines\)"),
+        parquet_errors(tmp_path / "x.parquet"),
+    ):
+        raise pa.ArrowInvalid("two\nlines")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from astro_common.errors import ConfigurationError, InputError
 from astro_common.jsonable import json_text, jsonable
 from astro_common.provenance import (
@@ -53,7 +54,7 @@ def test_equal_work_gives_equal_records(tmp_path, monkeypatch):
 
 
 def test_missing_input_is_named(tmp_path):
-    with pytest.raises(InputError, match="none.fits"):
+    with pytest.raises(InputError, match=r"none\.fits"):
         provenance("pyarrow", {}, [tmp_path / "none.fits"])
 
 
@@ -99,7 +100,7 @@ def test_versions_are_of_what_is_needed_at_run_time(tmp_path, monkeypatch):
         "needed-one": "1.2",
         "Numpy": metadata.version("numpy"),
     }
-    assert list(versions("some-tool"))[0] == "some-tool"
+    assert next(iter(versions("some-tool"))) == "some-tool"
 
 
 def test_versions_of_what_is_not_installed():

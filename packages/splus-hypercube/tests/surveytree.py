@@ -20,6 +20,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 from astropy_healpix import HEALPix
+
 from splus_hypercube.bands import BAND_NAMES
 
 EPOCH = 2019.5
@@ -316,10 +317,14 @@ class SurveyTree:
             }
 
         nan = float("nan")
-        objects = [
+        return [
             one(0, 0.5, 0.0, 1, 10, [58003.0, 58001.0], [15.3, 15.1], [0.03, 0.01], [0, 0]),
             one(
-                0, 0.1, 0.0, 1, 20,
+                0,
+                0.1,
+                0.0,
+                1,
+                20,
                 [58002.0, 58000.0, 58004.0, 58005.0, nan],
                 [15.2, nan, 15.4, 15.5, 15.6],
                 [0.02, 0.02, 0.02, 0.02, 0.02],
@@ -329,7 +334,6 @@ class SurveyTree:
             one(1, 0.2, 0.0, 3, 40, [58000.0], [16.0], [0.01], [32769]),
             one(2, 0.0, 1.05, 1, 50, [58000.0], [17.0], [0.01], [0]),
         ]
-        return objects
 
     def write_ztf(self, layout: str = "hats") -> None:
         """Each object in the partition of its position; orders 4 and 6 mixed."""
@@ -376,14 +380,13 @@ class SurveyTree:
         ra1, dec1 = self.at(1, 0.1, 0.0)
         nan = float("nan")
         big = 39627000000000000
-        fibres = [
+        return [
             {"TARGETID": big, "ra": nan, "dec": nan, "type": "TGT", "status": 0, "snr": 9.0},
             {"TARGETID": -5, "ra": ra0, "dec": dec0, "type": "SKY", "status": 0, "snr": 50.0},
             {"TARGETID": big + 2, "ra": ra0, "dec": dec0, "type": "TGT", "status": 2, "snr": 50.0},
             {"TARGETID": big + 3, "ra": ra0, "dec": dec0, "type": "TGT", "status": 0, "snr": 5.0},
             {"TARGETID": big + 4, "ra": ra1, "dec": dec1, "type": "TGT", "status": 0, "snr": 2.0},
         ]
-        return fibres
 
     def write_desi(self) -> None:
         (self.root / "desi_tiles.csv").write_text(
@@ -526,8 +529,7 @@ def write_ecsv(path: Path, columns: dict, rows: list[dict], units_of: dict) -> N
             entry["unit"] = units_of[name]
         lines.append(f"# - {json.dumps(entry)}")
     lines.append(",".join(columns))
-    for row in rows:
-        lines.append(",".join(_cell(row[name]) for name in columns))
+    lines.extend(",".join(_cell(row[name]) for name in columns) for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.GzipFile(path, "wb", mtime=0) as file:
         file.write(("\n".join(lines) + "\n").encode())

@@ -8,6 +8,7 @@ from astropy.coordinates import Distance, SkyCoord
 from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
+
 from splus_hypercube.astrometry import (
     normalise_positions,
     offset_positions,
@@ -106,8 +107,13 @@ def test_propagation_of_barnards_star_agrees_with_astropy():
 def test_null_motion_leaves_the_position_as_it_is():
     nan = np.nan
     ra, dec = propagate_epoch(
-        [10.1, 20.2, 30.3], [-5.5, 5.5, 89.99], [nan, 3.0, nan], [1.0, nan, nan],
-        [5.0, 5.0, 5.0], [9.0, 9.0, 9.0], 3.5,
+        [10.1, 20.2, 30.3],
+        [-5.5, 5.5, 89.99],
+        [nan, 3.0, nan],
+        [1.0, nan, nan],
+        [5.0, 5.0, 5.0],
+        [9.0, 9.0, 9.0],
+        3.5,
     )
     assert ra.tolist() == [10.1, 20.2, 30.3]
     assert dec.tolist() == [-5.5, 5.5, 89.99]

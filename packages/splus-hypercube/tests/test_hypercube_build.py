@@ -12,9 +12,10 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import Cutout2D
+from surveytree import DESI_LENGTHS, EPOCH, SurveyTree
+
 from splus_hypercube.__main__ import main
 from splus_hypercube.bands import BAND_NAMES
-from surveytree import DESI_LENGTHS, EPOCH, SurveyTree
 
 PLACES = {"plain": (30.0, -30.0), "wrap": (0.0, -10.0)}
 
@@ -173,7 +174,7 @@ def test_specz_takes_the_nearest_and_counts_the_others(built):
 
 
 def test_vista_matches_every_source_with_its_own_row(built):
-    tree, cube = built
+    _, cube = built
     expected = [2**53 + 1 + 2 * (15 - k) for k in range(16)]
     assert cube["vista_sourceid"].to_pylist() == expected
     separation = cube["vista_separation_arcsec"].to_numpy()

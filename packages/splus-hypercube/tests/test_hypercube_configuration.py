@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from astro_common.errors import ConfigurationError
 from splus_hypercube.configuration import load_configuration
 

@@ -10,6 +10,7 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
+
 from splus_hypercube.__main__ import main
 
 BIG = 2**60 + 1

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astro_common.errors import InputError, OutputError
 from astropy.io.fits import Header
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
+
+from astro_common.errors import InputError, OutputError
 from splus_hypercube import cutouts
 from splus_hypercube.cutouts import ImageStrips, SourcePixels, cut, source_pixels
 from splus_hypercube.scratch import Scratch
@@ -112,7 +113,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(cutouts, "write_all", full)
     rng = np.random.default_rng(6)
     pixels = SourcePixels(*positions(rng, 210, 1900, 200))
-    with pytest.raises(OutputError, match="(?i)no space left on device"):
+    with pytest.raises(OutputError, match=r"(?i)no space left on device"):
         strips_cut(np.zeros((1900, 210), np.float32), pixels.x, pixels.y, tmp_path, memory_bytes=1)
 
 
@@ -145,5 +146,5 @@ def test_the_far_side_of_the_sky_is_outside_the_image(tmp_path):
 def test_a_header_without_a_usable_wcs_is_refused(tmp_path, cards):
     header = Header()
     header.update(cards)
-    with pytest.raises(InputError, match="image.fits"):
+    with pytest.raises(InputError, match=r"image\.fits"):
         source_pixels(header, np.array([1.0]), np.array([1.0]), tmp_path / "image.fits")

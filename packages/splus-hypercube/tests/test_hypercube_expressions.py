@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from astro_common.errors import ConfigurationError
 from splus_hypercube.expressions import check_rows, parse_selection
 

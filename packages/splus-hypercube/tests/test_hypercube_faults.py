@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from splus_hypercube.__main__ import main
 from surveytree import FIELD
+
+from splus_hypercube.__main__ import main
 
 SECOND = "SPLUS-t02"
 
@@ -276,4 +276,4 @@ def test_an_output_that_cannot_be_made_is_one_line(tree, capsys):
     message = capsys.readouterr().err
     assert "hypercube" in message
     assert len(message.strip().splitlines()) == 1
-    assert os.path.isfile(tree.root / "hypercube")
+    assert (tree.root / "hypercube").is_file()

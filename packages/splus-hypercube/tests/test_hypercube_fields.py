@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from astro_common.errors import ConfigurationError, InputError
 from splus_hypercube.fields import Field, read_fields, select_fields
 
@@ -41,7 +42,7 @@ def test_exclusion_patterns(tmp_path):
     ],
 )
 def test_a_wrong_list_is_refused(tmp_path, text, part):
-    with pytest.raises(InputError, match="fields.csv") as caught:
+    with pytest.raises(InputError, match=r"fields\.csv") as caught:
         read_fields(write(tmp_path, text))
     assert part in str(caught.value)
 

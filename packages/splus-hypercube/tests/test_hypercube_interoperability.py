@@ -14,8 +14,9 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from astropy.io.votable import parse
-from splus_hypercube.__main__ import main
 from surveytree import SurveyTree
+
+from splus_hypercube.__main__ import main
 
 duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
 polars = pytest.importorskip("polars", reason="polars is not installed")
@@ -77,10 +78,8 @@ def test_polars_reads_many_fields(cubes):
 
 def test_duckdb_queries_many_fields(cubes):
     pattern = str(cubes[0].parent / "datacube_*.parquet")
-    rows = duckdb.sql(
-        f"select id, big, gaia_source_id, len(splus_cut_R) from '{pattern}' "
-        "where gaia_source_id is not null order by big"
-    ).fetchall()
+    matched = duckdb.read_parquet(pattern).filter("gaia_source_id is not null").order("big")
+    rows = matched.project("id, big, gaia_source_id, len(splus_cut_R)").fetchall()
     assert [row[2] for row in rows] == [item for item in gaia_identifiers(cubes[0]) if item]
     assert {row[3] for row in rows} == {9216}
 

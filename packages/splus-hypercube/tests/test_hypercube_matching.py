@@ -5,6 +5,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from splus_hypercube import matching
 from splus_hypercube.astrometry import offset_positions, separation_arcsec
 from splus_hypercube.matching import PositionIndex, match_nearest, match_one_to_one

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy_healpix import HEALPix
+
 from splus_hypercube.astrometry import offset_positions
 from splus_hypercube.region import SkyRegion
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from surveytree import FIELD
+
 from splus_hypercube.__main__ import main
 from splus_hypercube.bands import BAND_NAMES
-from surveytree import FIELD
 
 
 def build(tree, *options, status=0):
@@ -43,8 +44,10 @@ def test_surveys_without_rows_give_the_same_columns(make_tree):
     full, empty = make_tree("full"), make_tree("empty", surveys_have_rows=False)
     build(full)
     build(empty)
-    assert pq.read_schema(full.cube).remove_metadata().equals(
-        pq.read_schema(empty.cube).remove_metadata()
+    assert (
+        pq.read_schema(full.cube)
+        .remove_metadata()
+        .equals(pq.read_schema(empty.cube).remove_metadata())
     )
     cube = read(empty)
     for name in ("gaia_source_id", "gaiaxp_source_id", "ztf_objectid", "desi_TARGETID"):

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001
 """Write the published numbers of the Gaia XP external calibration that the mock needs.
 
 Run in an environment with GaiaXPy (BSD-3-Clause, DPAC):

@@ -168,5 +168,3 @@ def _configure_logging(program: str, verbosity: int, quiet: bool) -> None:
     # Only our own packages speak below WARNING; a library's chatter stays out of the way.
     for name in ("astro_common", program.replace("-", "_")):
         logging.getLogger(name).setLevel(level)
-
-

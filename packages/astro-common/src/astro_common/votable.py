@@ -49,7 +49,6 @@ def votable_xml(
     *,
     name: str = "",
     description: str = "",
-    num_rows: int | None = None,
     text_lengths: Mapping[str, int] | None = None,
 ) -> str:
     """Describe the columns of a table as a VOTable without data.
@@ -60,8 +59,6 @@ def votable_xml(
         Columns; their metadata may hold ``unit``, ``ucd`` and ``description``.
     name, description : str, optional
         Of the table.
-    num_rows : int, optional
-        Number of rows of the table.
     text_lengths : mapping of str to int, optional
         The longest text of a column, in characters, where it is known. astropy reads texts of
         unknown length in a way that it cannot join with the data.
@@ -77,8 +74,6 @@ def votable_xml(
     table = ElementTree.SubElement(resource, "TABLE")
     if name:
         table.set("name", printable(name))
-    if num_rows is not None:
-        table.set("nrows", str(num_rows))
     if description:
         ElementTree.SubElement(table, "DESCRIPTION").text = printable(description)
     lengths = text_lengths or {}

@@ -22,7 +22,7 @@ from astro_common.fits import FitsTable, open_fits
 
 pytestmark = pytest.mark.real
 
-FOLDERS = ("surveys", "gaia", "sdss", "manga", "ccd", "supernova")
+FOLDERS = ("surveys", "gaia", "sdss", "manga", "ccd")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from astro_common.command import run_command
-
 from splus_hypercube import __version__
 from splus_hypercube.commands import build, check, crossmatch, inspect, mock, plot, validate
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from astro_common.errors import InputError
-from astro_common.fits import FitsImage, open_fits
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
+from astro_common.fits import FitsImage, open_fits
 from splus_hypercube.catalogues import Catalogue
 from splus_hypercube.cutouts import ImageStrips, SourcePixels, source_pixels
 from splus_hypercube.schema import RunSchema, cutout_column, offset_columns, wcs_cards
@@ -190,8 +190,7 @@ def iter_row_groups(
         for start in range(bucket, end, group_rows):
             stop = min(start + group_rows, end)
             group = {
-                name: column.slice(start - bucket, stop - start)
-                for name, column in values.items()
+                name: column.slice(start - bucket, stop - start) for name, column in values.items()
             }
             if cutouts is not None:
                 group.update(cutouts.columns(run, start, stop))

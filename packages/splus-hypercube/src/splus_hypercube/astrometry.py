@@ -60,7 +60,7 @@ def separation_arcsec(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: Arr
     """
     delta1 = np.deg2rad(np.asarray(dec1, dtype=np.float64))
     delta2 = np.deg2rad(np.asarray(dec2, dtype=np.float64))
-    half_alpha = np.deg2rad(np.asarray(ra2, dtype=np.float64) - ra1) / 2.0
+    half_alpha = np.deg2rad(np.asarray(ra2, dtype=np.float64) - np.asarray(ra1)) / 2.0
     half_delta = (delta2 - delta1) / 2.0
     haversine = np.sin(half_delta) ** 2 + np.cos(delta1) * np.cos(delta2) * np.sin(half_alpha) ** 2
     angle = 2.0 * np.arcsin(np.sqrt(np.minimum(haversine, 1.0)))
@@ -77,15 +77,15 @@ def normalise_positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Float, Float, ND
     usable : ndarray of bool, shape (n,)
         Finite, with a declination of at most 90 deg in absolute value.
     """
-    ra = np.array(ra, dtype=np.float64)
-    dec = np.array(dec, dtype=np.float64)
-    usable = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
-    ra[~usable] = np.nan
-    dec[~usable] = np.nan
-    ra = np.mod(ra, 360.0)
+    right: Float = np.array(ra, dtype=np.float64)
+    declination: Float = np.array(dec, dtype=np.float64)
+    usable = np.isfinite(right) & np.isfinite(declination) & (np.abs(declination) <= 90.0)
+    right[~usable] = np.nan
+    declination[~usable] = np.nan
+    right = np.mod(right, 360.0)
     # A tiny negative angle rounds to 360 itself.
-    ra[ra >= 360.0] = 0.0
-    return ra, dec, usable
+    right[right >= 360.0] = 0.0
+    return right, declination, usable
 
 
 def offset_positions(

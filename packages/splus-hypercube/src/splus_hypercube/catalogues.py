@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from astro_common.ecsv import read_ecsv
 from astro_common.errors import InputError
 from astro_common.fits import FitsTable, open_fits
 from astro_common.parquet import parquet_errors
-from numpy.typing import NDArray
 
 __all__ = ["Catalogue", "find_column", "float_column", "open_catalogue"]
 
@@ -144,9 +145,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
     elif path.name.lower().endswith((".csv", ".csv.gz", ".ecsv", ".ecsv.gz")):
         yield _TableCatalogue(read_ecsv(path))
     else:
-        raise InputError(
-            path, "a format that is not known", "FITS, Parquet, ECSV, CSV or VOTable"
-        )
+        raise InputError(path, "a format that is not known", "FITS, Parquet, ECSV, CSV or VOTable")
 
 
 def _read_votable(path: Path) -> pa.Table:
@@ -183,7 +182,7 @@ def find_column(schema: pa.Schema, names: Sequence[str], source: Path) -> str:
     InputError
         If it has none of them.
     """
-    present = {name.lower(): name for name in reversed(schema.names)}
+    present: dict[str, str] = {name.lower(): name for name in reversed(schema.names)}
     for name in names:
         if name in schema.names:
             return name

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from astro_common.errors import ConfigurationError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from astro_common.errors import ConfigurationError
 
 __all__ = [
     "Apogee",
@@ -273,9 +274,7 @@ def _resolved(configuration: Configuration, folder: Path) -> Configuration:
     for name in Configuration.model_fields:
         value = getattr(configuration, name)
         if isinstance(value, _Section):
-            section = {
-                key: resolve(getattr(value, key), key) for key in type(value).model_fields
-            }
+            section = {key: resolve(getattr(value, key), key) for key in type(value).model_fields}
             updates[name] = value.model_copy(update=section)
         else:
             updates[name] = resolve(value, name)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from astro_common.errors import ConfigurationError
 from astro_common.parquet import ParquetWriter, described
 from astro_common.provenance import provenance
-from numpy.typing import NDArray
-
 from splus_hypercube.astrometry import propagate_epoch
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.matching import Pairs, PositionIndex, match_nearest, match_one_to_one
@@ -93,7 +93,7 @@ def crossmatch(
         ]
         _to_common_epoch((left, right), catalogues, positions)
         pairs = _pairs(positions, radius_arcsec, mode)
-        schema, names = _output_schema(catalogues)
+        schema = _output_schema(catalogues)
         settings = {"mode": mode, "radius_arcsec": radius_arcsec}
         metadata = provenance("splus-hypercube", settings, [left.path, right.path])
         with ParquetWriter(
@@ -101,7 +101,7 @@ def crossmatch(
         ) as writer:
             for start in range(0, max(len(pairs.query), 1), _ROWS_PER_GROUP):
                 run = slice(start, start + _ROWS_PER_GROUP)
-                writer.write(_joined(catalogues, names, schema, pairs, run))
+                writer.write(_joined(catalogues, schema, pairs, run))
     return {
         "output": str(output),
         "left_rows": catalogues[0].num_rows,
@@ -147,7 +147,10 @@ def _to_common_epoch(
         else:
             motion.append(np.full(catalogues[moving].num_rows, np.nan))
     years = float(epochs[1 - moving] or 0.0) - float(epochs[moving] or 0.0)
-    positions[moving] = propagate_epoch(*positions[moving], *motion, years)
+    pmra, pmdec, parallax, radial_velocity = motion
+    positions[moving] = propagate_epoch(
+        *positions[moving], pmra, pmdec, parallax, radial_velocity, years
+    )
 
 
 def _pairs(positions: Sequence[tuple[Float, Float]], radius_arcsec: float, mode: str) -> Pairs:
@@ -163,18 +166,16 @@ def _pairs(positions: Sequence[tuple[Float, Float]], radius_arcsec: float, mode:
     return Pairs(pairs.query[order], pairs.indexed[order], pairs.separation_arcsec[order])
 
 
-def _output_schema(catalogues: Sequence[Catalogue]) -> tuple[pa.Schema, list[list[str]]]:
+def _output_schema(catalogues: Sequence[Catalogue]) -> pa.Schema:
     """Both sides' columns, with suffixes where they collide (ignoring case)."""
     own = [[name.lower() for name in catalogue.schema.names] for catalogue in catalogues]
     shared = (set(own[0]) & set(own[1])) | {SEPARATION}
-    fields, names = [], []
+    fields: list[pa.Field] = []
     for catalogue, suffix in zip(catalogues, ("_left", "_right"), strict=True):
-        side = [
+        fields.extend(
             field.with_name(field.name + suffix if field.name.lower() in shared else field.name)
             for field in catalogue.schema
-        ]
-        fields.extend(side)
-        names.append([field.name for field in side])
+        )
     fields.append(
         described(
             SEPARATION,
@@ -184,12 +185,11 @@ def _output_schema(catalogues: Sequence[Catalogue]) -> tuple[pa.Schema, list[lis
             description="Great-circle separation of the pair",
         )
     )
-    return pa.schema(fields), names
+    return pa.schema(fields)
 
 
 def _joined(
     catalogues: Sequence[Catalogue],
-    names: Sequence[Sequence[str]],
     schema: pa.Schema,
     pairs: Pairs,
     run: slice,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from astro_common.atomic import output_error
-from astro_common.errors import InputError
 from astropy.io.fits import Header
 from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import NDArray
 
+from astro_common.atomic import output_error
+from astro_common.errors import InputError
 from splus_hypercube.scratch import Scratch, write_all
 
 __all__ = ["ImageStrips", "SourcePixels", "cut", "source_pixels"]
@@ -257,7 +257,7 @@ class ImageStrips:
                 if self._file is None:
                     self._file = self._scratch.open()
                 offset = os.lseek(self._file.fileno(), 0, os.SEEK_END)
-                write_all(self._file.fileno(), memoryview(np.ascontiguousarray(image)).cast("B"))
+                write_all(self._file.fileno(), np.ascontiguousarray(image))
             except OSError as error:
                 raise output_error(self._scratch.folder, error) from error
             self._spilled[strip] = offset
@@ -274,7 +274,8 @@ class ImageStrips:
         n_y, n_x = self.shape
         first_row = strip * self.STRIP_ROWS
         stop_row = min(first_row + self.STRIP_ROWS, n_y)
-        assert self._file is not None
+        if self._file is None:
+            raise RuntimeError("a strip is said to be spilled, but nothing was")
         file = self._file.fileno()
         for k in rows.tolist():
             left, low = int(x[k]) - self._size // 2, int(y[k]) - self._size // 2

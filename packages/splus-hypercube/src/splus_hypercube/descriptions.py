@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 import pyarrow as pa
+
 from astro_common.parquet import described
 
 __all__ = ["MODALITIES", "describe_column"]

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from astro_common.errors import ConfigurationError
 from numpy.typing import NDArray
+
+from astro_common.errors import ConfigurationError
 
 __all__ = ["Selection", "check_rows", "parse_selection"]
 
 _KEY = "cutouts.rows"
-_EXAMPLE = "an expression such as \"mag_pstotal_r < 20 and ellipticity_det < 0.5\""
+_EXAMPLE = 'an expression such as "mag_pstotal_r < 20 and ellipticity_det < 0.5"'
 _MAX_LENGTH = 2000
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {

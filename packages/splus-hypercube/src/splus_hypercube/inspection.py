@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from astro_common.errors import InputError
 from astro_common.parquet import check_parquet
-
 from splus_hypercube.schema import METADATA_KEY
 
 __all__ = ["inspect_cube", "text_report"]
@@ -100,10 +100,13 @@ def _filled(file: pq.ParquetFile, path: Path) -> dict[str, float | None]:
 def text_report(report: dict[str, Any]) -> Sequence[str]:
     """Lines for a person."""
     synthetic = " (SYNTHETIC)" if report.get("synthetic") else ""
-    lines = [
+    title = (
         f"{report['file']}: field {report['field']}{synthetic}, {report['rows']} rows in "
         f"{report['row_groups']} row groups, {report['size_bytes']} bytes, "
-        f"schema version {report['schema_version']}",
+        f"schema version {report['schema_version']}"
+    )
+    lines = [
+        title,
         "",
         f"{'survey':<8} {'matches':>9} {'radius':>8} {'false-match rate':>17}",
     ]

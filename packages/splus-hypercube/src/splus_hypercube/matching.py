@@ -106,12 +106,13 @@ class PositionIndex:
         return len(self.ra)
 
     def _zone(self, dec: Float) -> Int:
-        return np.floor((dec + 90.0) / self._height_deg).astype(np.int64)
+        return np.asarray(np.floor((dec + 90.0) / self._height_deg), dtype=np.int64)
 
     @staticmethod
     def _key(zone: Int, ra: Float) -> Int:
         cell = (ra * _RA_CELLS_PER_DEG).astype(np.int64)
-        return (zone << _RA_BITS) | np.minimum(cell, 2**_RA_BITS - 1)
+        key: Int = (zone << _RA_BITS) | np.minimum(cell, 2**_RA_BITS - 1)
+        return key
 
     def _runs(self, ra: Float, dec: Float) -> tuple[Int, Int, Int]:
         """Runs of the sorted order that hold every neighbour: query, first, stop."""
@@ -132,10 +133,12 @@ class PositionIndex:
         for crossing, shift in ((west < 0.0, 360.0), (east >= 360.0, -360.0)):
             queries = np.flatnonzero(crossing & ~whole)
             if len(queries):
-                first = np.maximum(west[queries] + shift, 0.0)
-                windows.append((queries, first, np.minimum(east[queries] + shift, 360.0)))
+                start = np.maximum(west[queries] + shift, 0.0)
+                windows.append((queries, start, np.minimum(east[queries] + shift, 360.0)))
 
-        query, first, stop = [], [], []
+        query: list[Int] = []
+        first: list[Int] = []
+        stop: list[Int] = []
         for queries, start, end in windows:
             for step in range(int((high_zone - low_zone).max(initial=0)) + 1):
                 zone = low_zone[queries] + step

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from astro_common.atomic import remove_partials
 from astro_common.errors import AstroError, InputError
 from astro_common.fits import open_fits
 from astro_common.jobs import Outcome, run_units
 from astro_common.parquet import ColumnOptions, ParquetWriter, check_parquet
 from astro_common.provenance import fingerprint, provenance, same_content
-from numpy.typing import NDArray
-
 from splus_hypercube.assemble import FieldCutouts, iter_row_groups, rows_per_group
 from splus_hypercube.bands import BAND_NAMES
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
@@ -29,7 +29,7 @@ from splus_hypercube.region import MAX_PROPER_MOTION_ARCSEC_PER_YEAR, SkyRegion
 from splus_hypercube.schema import METADATA_KEY, SCHEMA_VERSION, RunSchema
 from splus_hypercube.scratch import Scratch
 from splus_hypercube.surveys import Survey, SurveyMatches, Target, configured_surveys
-from splus_hypercube.surveys.gaia import GAIA_EPOCH_JYEAR, GaiaMatches
+from splus_hypercube.surveys.gaia import GAIA_EPOCH_JYEAR, gaia_matches
 from splus_hypercube.surveys.nearest import SHIFT_ARCSEC
 from splus_hypercube.surveys.splus import (
     catalogue_positions,
@@ -247,9 +247,7 @@ def _requested(
     if rows == "none":
         return np.zeros(catalogue.num_rows, dtype=bool)
     if rows == "gaia":
-        gaia = matches["gaia"]
-        assert isinstance(gaia, GaiaMatches)
-        return gaia.found
+        return gaia_matches(matches).found
     selection = parse_selection(rows)
     names = {name: find_column(catalogue.schema, [name], path) for name in selection.columns}
     table = catalogue.read(sorted(set(names.values())))
@@ -335,9 +333,7 @@ def _is_current(run: Run, field: Field) -> bool:
         }
         with open_catalogue(run.configuration.catalogue_path(field.name)) as catalogue:
             scratch = Scratch(run.configuration.output)
-            target = field_target(
-                run.configuration, run.schema, field, catalogue, images, scratch
-            )
+            target = field_target(run.configuration, run.schema, field, catalogue, images, scratch)
         surveys = configured_surveys(run.configuration)
         paths = field_inputs(run.configuration, surveys, target, images)
         now = {str(item): fingerprint(item) for item in paths}

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from astro_common.errors import ConfigurationError, InputError
-from astro_common.parquet import described
 from astropy.io.fits import Header
 
+from astro_common.errors import ConfigurationError, InputError
+from astro_common.parquet import described
 from splus_hypercube.bands import BAND_NAMES
 from splus_hypercube.configuration import Configuration
 from splus_hypercube.fields import Field

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from astro_common.atomic import output_error
 
 __all__ = ["Scratch", "write_all"]
 
 
-def write_all(file: int, data: memoryview) -> None:
+def write_all(file: int, content: Any) -> None:
     """Write all of some bytes to an open file descriptor; one call may write only a part."""
+    data = memoryview(content).cast("B")
     while len(data):
         data = data[os.write(file, data) :]
 

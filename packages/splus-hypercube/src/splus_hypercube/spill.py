@@ -12,9 +12,9 @@ from collections import defaultdict
 
 import numpy as np
 import pyarrow as pa
-from astro_common.atomic import output_error
 from numpy.typing import NDArray
 
+from astro_common.atomic import output_error
 from splus_hypercube.scratch import Scratch, write_all
 
 __all__ = ["Spill"]
@@ -66,7 +66,7 @@ class Spill:
                 stream.write_table(table.slice(start, stop - start))
             data = sink.getvalue()
             try:
-                write_all(self._file.fileno(), memoryview(data))
+                write_all(self._file.fileno(), data)
             except OSError as error:
                 raise output_error(self._folder, error) from error
             self._pieces[int(buckets[start])].append((self._size, len(data)))

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astro_common.errors import InputError
-from astro_common.parquet import check_parquet, parquet_errors
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
+from astro_common.parquet import check_parquet, parquet_errors
 from splus_hypercube.schema import METADATA_KEY
 
 __all__ = ["SurveyComparison", "compare_with_truth"]
@@ -111,10 +111,10 @@ def compare_with_truth(cubes: Sequence[Path], truth: Path) -> list[SurveyCompari
         metadata = check_parquet(path).get(METADATA_KEY)
         if not isinstance(metadata, dict):
             raise InputError(path, f"no {METADATA_KEY} in the footer", "a hypercube")
-        name = metadata.get("field")
-        expected = known.filter(pc.equal(known["field"], pa.scalar(str(name))))
+        field_name = str(metadata.get("field"))
+        expected = known.filter(pc.equal(known["field"], pa.scalar(field_name)))
         if not expected.num_rows:
-            raise InputError(path, f"the field {name}", f"a field of {truth}")
+            raise InputError(path, f"the field {field_name}", f"a field of {truth}")
         surveys = [survey for survey in _IDENTITY if survey in metadata.get("surveys", {})]
         compared.update(surveys)
         _compare_cube(path, surveys, expected.combine_chunks(), truth, tallies)
@@ -145,9 +145,12 @@ def _compare_cube(
         found = pq.read_table(path, columns=names).combine_chunks()
     identifiers = expected["id"].combine_chunks()
     place = pc.index_in(identifiers, value_set=found["id"].combine_chunks())
-    tallies["splus"].add(
+    sources = tallies["splus"]
+    sources.add(
         expected.num_rows, found.num_rows, _wrong_sources(found, expected, place), identifiers
     )
+    # Rows that stand for no source of the truth.
+    sources.wrong += found.num_rows - (len(place) - place.null_count)
     # In the order of the truth; a source that is not there at all has no counterpart.
     aligned = found.take(place)
     for survey in surveys:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astro_common.errors import AstroError
 
+from astro_common.errors import AstroError
 from splus_hypercube.astrometry import ARCSEC_PER_DEG, separation_arcsec
 from splus_hypercube.bands import BAND_NAMES
 from splus_hypercube.catalogues import find_column, open_catalogue

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astro_common.errors import InputError
+from astro_common.parquet import ParquetWriter, read_metadata
 from splus_hypercube.view.cube import open_cube
 
 
@@ -74,7 +75,9 @@ def test_numbers_as_identifiers(write_cube: Callable[..., Path], tmp_path: Path)
     field = table.schema.field(place).with_type(pa.int64())
     numbers = pa.array([2**60 + 1, None, 2**60 + 3])
     changed = table.set_column(place, field, numbers)
-    pq.write_table(changed, tmp_path / "numbers.parquet")
+    metadata = read_metadata(path)
+    with ParquetWriter(tmp_path / "numbers.parquet", changed.schema, metadata=metadata) as writer:
+        writer.write(changed)
     with open_cube(tmp_path / "numbers.parquet") as cube:
         assert cube.find_row(str(2**60 + 3)) == 2
         with pytest.raises(InputError, match="no source"):

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from splus_hypercube.view.light_curve import draw_light_curves, light_curves
 from splus_hypercube.view.source import Source, read_source
 from splus_hypercube.view.spectral_lines import lines_of
 from splus_hypercube.view.spectrum import desi_arms, draw_coefficients, draw_spectrum, smoothed
@@ -157,22 +156,3 @@ def test_odd_coefficients_are_drawn(source: Source, values: list[float]) -> None
     assert draw_coefficients(axes, odd, "bp", LIGHT)
     figure.canvas.draw_idle()
     assert np.isfinite(axes.get_ylim()).all()
-
-
-def test_light_curves(source: Source) -> None:
-    curves = light_curves(source)
-    assert [curve.band for curve in curves] == ["g", "r"]
-    axes = Figure().add_subplot()
-    assert draw_light_curves(axes, source, LIGHT)
-    bottom, top = axes.get_ylim()
-    assert bottom > top
-    assert "2 objects merged" in axes.get_title(loc="left")
-    assert "d)" in axes.get_xlabel()
-    _handles, labels = axes.get_legend_handles_labels()
-    assert labels == ["ZTF g, 30 epochs", "ZTF r, 30 epochs"]
-
-
-def test_no_light_curve(source: Source) -> None:
-    none = {f"ztf_hmjd_{band}": None for band in "gri"}
-    axes = Figure().add_subplot()
-    assert not draw_light_curves(axes, changed(source, **none), LIGHT)

@@ -74,7 +74,7 @@ class RowReader:
     offset : int
         Where row 0 begins.
     row_bytes : int
-        The size of a row, at least 1.
+        The size of a row.
     wanted : sequence of (int, int)
         The byte ranges within a row, as (offset, size), that are needed.
     """
@@ -88,7 +88,7 @@ class RowReader:
         self._parts = _merge(wanted) if row_bytes > _WIDE_ROW_BYTES else [(0, row_bytes)]
         self.width = sum(end - start for start, end in self._parts)
         self._rows_per_block = max(1, _BLOCK_BYTES // max(1, self.width))
-        self._gap_rows = _GAP_BYTES // row_bytes
+        self._gap_rows = _GAP_BYTES // max(1, row_bytes)
 
     def place(self, offset: int) -> int:
         """Where byte `offset` of a row lies in a row of a block (int)."""

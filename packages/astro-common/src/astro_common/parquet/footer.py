@@ -87,7 +87,6 @@ def footer_entries(
     schema: pa.Schema,
     metadata: Mapping[str, Any],
     lengths: TextLengths,
-    num_rows: int,
     data_bytes: int,
 ) -> dict[str, str]:
     """Make all entries of the footer's key-value list.
@@ -100,8 +99,6 @@ def footer_entries(
         JSON by key.
     lengths : TextLengths
         Of the rows that were written.
-    num_rows : int
-        Number of rows.
     data_bytes : int
         Bytes before the footer.
 
@@ -114,9 +111,7 @@ def footer_entries(
     entries = {key: json_text(value) for key, value in metadata.items()}
     entries[DATA_BYTES] = str(data_bytes)
     entries[VOPARQUET_VERSION] = "1.0"
-    entries[VOPARQUET_CONTENT] = votable_xml(
-        schema, num_rows=num_rows, text_lengths=lengths.by_column
-    )
+    entries[VOPARQUET_CONTENT] = votable_xml(schema, text_lengths=lengths.by_column)
     entries[PANDAS] = _pandas(schema)
     entries[ASTROPY_YAML] = _astropy(schema)
     entries.update(lengths.entries())

@@ -159,9 +159,7 @@ class ParquetWriter:
         for key in self.metadata:
             if is_reserved(key):
                 raise OutputError(self.path, f"metadata under the key {key}", "another key")
-        entries = footer_entries(
-            self.schema, self.metadata, self._lengths, self.num_rows, self._file.tell()
-        )
+        entries = footer_entries(self.schema, self.metadata, self._lengths, self._file.tell())
         self._writer.add_key_value_metadata(entries)
         self._writer.close()
         self._file.close()

@@ -89,7 +89,7 @@ def _near_fibres(section: Desi, sample: Sample, limit: float) -> list[list[Candi
 
 def _signal_to_noise(path: Path, row: int) -> float:
     """Mean over the arms of the pipeline's medians, or the median of all pixels without them."""
-    with reading(path), fits.open(path, memmap=True) as hdus:
+    with reading(path), fits.open(path) as hdus:
         if "SCORES" in hdus:
             scores = hdus["SCORES"].data
             names = [f"MEDIAN_COADD_SNR_{arm.upper()}" for arm in _ARMS]
@@ -124,7 +124,7 @@ def _columns(section: Desi, fibre: _Fibre) -> Row:
         f"desi_fibermap_{name}" if name.upper().startswith("FLUX_") else f"desi_{name}": value
         for name, value in values.items()
     }
-    with reading(fibre.path), fits.open(fibre.path, memmap=True) as hdus:
+    with reading(fibre.path), fits.open(fibre.path) as hdus:
         for arm in _ARMS:
             if f"{arm.upper()}_FLUX" in hdus:
                 for name, spectrum in _arm(hdus, arm, fibre.row).items():

@@ -55,7 +55,7 @@ class BandImage:
     @classmethod
     def open(cls, path: Path) -> BandImage:
         """Read the header of the first HDU with an image of two dimensions."""
-        with reading(path), fits.open(path, memmap=True) as hdus:
+        with reading(path), fits.open(path) as hdus:
             for number, hdu in enumerate(hdus):
                 if hdu.is_image and len(hdu.shape) == 2:
                     header = hdu.header.copy()
@@ -152,7 +152,7 @@ def cutout_rows(
         suffixes = [f"_{band}"] if per_band else []
         suffixes.extend([""] if common else [])
         common = False
-        with reading(image.path), fits.open(image.path, memmap=True) as hdus:
+        with reading(image.path), fits.open(image.path) as hdus:
             data = _section(hdus[image.number])
             for k in np.flatnonzero(requested).tolist():
                 rows[k][f"splus_cut_{band}"] = np.full(size_px**2, np.nan, np.float32)

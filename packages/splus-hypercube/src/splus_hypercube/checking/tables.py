@@ -73,7 +73,7 @@ class FitsRows(TableRows):
         self.path = path
         with reading(path), path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
-        with reading(path), fits.open(path, memmap=True) as hdus:
+        with reading(path), fits.open(path) as hdus:
             self._hdu = self._find(hdus, extension)
             columns = hdus[self._hdu].columns
             self.names = list(columns.names)
@@ -93,7 +93,7 @@ class FitsRows(TableRows):
         """See `TableRows.blocks`."""
         for start in range(0, self.num_rows, self._block_rows):
             # Opened anew, so that the mapped memory of earlier blocks is given back.
-            with reading(self.path), fits.open(self.path, memmap=True) as hdus:
+            with reading(self.path), fits.open(self.path) as hdus:
                 data = hdus[self._hdu].data[start : start + self._block_rows]
                 block = {name: np.array(data.field(name)) for name in columns}
                 del data
@@ -104,7 +104,7 @@ class FitsRows(TableRows):
         found: list[dict[str, Any]] = [{} for _ in numbers]
         if not len(numbers):
             return found
-        with reading(self.path), fits.open(self.path, memmap=True) as hdus:
+        with reading(self.path), fits.open(self.path) as hdus:
             hdu = hdus[self._hdu]
             some = hdu.data[numbers]
             for column in hdu.columns:
@@ -203,7 +203,7 @@ def table_cells(table: Table) -> list[dict[str, Any]]:
 def _table_cell(value: Any) -> Any:
     if value is np.ma.masked:
         return None
-    if isinstance(value, np.ndarray) and not value.size:
+    if isinstance(value, np.ndarray) and np.ma.count(value) == 0:
         return None  # an array cell without a text
     return value
 

@@ -35,9 +35,7 @@ def add_parser(verbs: Any) -> None:
         help="only these fields (may be repeated)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder, in place of 'output'")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="build also what is there already"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="build also what is there already")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be built, and build nothing"
     )

@@ -4,6 +4,8 @@ One model spectrum per source drives everything: S-PLUS photometry and images, G
 DESI, APOGEE and VISTA. `write_mock` writes the tree that ``splus-hypercube build`` reads.
 """
 
+from __future__ import annotations
+
 from splus_hypercube.mock.tree import write_mock
 
 __all__ = ["write_mock"]

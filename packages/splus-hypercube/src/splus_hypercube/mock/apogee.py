@@ -14,8 +14,8 @@ from splus_hypercube.mock.objects import assemble_entries
 from splus_hypercube.mock.photometry import VEGA_OFFSETS
 from splus_hypercube.mock.population import STAR
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["APOGEE_RADIUS_ARCSEC", "DUPLICATE_BIT", "ApogeeRows", "make_apogee", "write_apogee"]
 
@@ -172,9 +172,8 @@ def _name(ra: float, dec: float) -> str:
     degrees, rest = divmod(tenths, 36_000)
     arcminutes, arcseconds = divmod(rest, 600)
     sign = "-" if dec < 0 else "+"
-    return (
-        f"2M{hours:02d}{minutes:02d}{seconds:04d}{sign}{degrees:02d}{arcminutes:02d}{arcseconds:03d}"
-    )
+    east = f"{hours:02d}{minutes:02d}{seconds:04d}"
+    return f"2M{east}{sign}{degrees:02d}{arcminutes:02d}{arcseconds:03d}"
 
 
 def _values(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from splus_hypercube.mock.objects import assemble_entries
 from splus_hypercube.mock.population import GALAXY, QUASAR, STAR
 from splus_hypercube.mock.sky import Sky
 from splus_hypercube.mock.spectra import observed_spectra
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["ARMS", "DESI_RADIUS_ARCSEC", "DesiTile", "Targets", "arm_wavelength", "make_desi"]
 
@@ -92,6 +92,8 @@ class DesiTile:
         TARGETID: the target's, or a negative number.
     fibre_ra, fibre_dec : ndarray of float64, shape (n,)
         Degrees; NaN for fibres without a position.
+    night : int
+        Last night of observation, YYYYMMDD.
     """
 
     tileid: int
@@ -104,7 +106,7 @@ class DesiTile:
     fibre_id: Int
     fibre_ra: Float
     fibre_dec: Float
-    night: int = dataclass_field(default=20210401)
+    night: int
 
     def __len__(self) -> int:
         return len(self.target)
@@ -112,9 +114,7 @@ class DesiTile:
     @property
     def usable(self) -> Bool:
         """Fibres that a match may use."""
-        return np.asarray(
-            (self.objtype == "TGT") & (self.status == 0) & np.isfinite(self.fibre_ra)
-        )
+        return np.asarray((self.objtype == "TGT") & (self.status == 0) & np.isfinite(self.fibre_ra))
 
 
 def arm_wavelength(arm: str) -> Float:
@@ -260,7 +260,7 @@ def _tile(
     status[len(chosen) + skies :] = 0
     status[len(chosen) : len(chosen) + skies] = 0
     numbers = -1_000_000 * (number + 1) - np.arange(skies + lost, dtype=np.int64)
-    tile = DesiTile(
+    return DesiTile(
         tileid=1000 + 10 * sky.field.index + number,
         ra=round(float(ra), 6),
         dec=round(float(dec), 6),
@@ -273,4 +273,3 @@ def _tile(
         fibre_dec=np.concatenate([targets.dec[chosen], sky_dec, missing])[order],
         night=20210401 + number,
     )
-    return tile

@@ -17,7 +17,7 @@ __all__ = [
 
 def _columns(text: str) -> tuple[tuple[str, str], ...]:
     """Pairs of name and format from lines of ``format: names``."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for line in text.strip().splitlines():
         code, names = line.split(":")
         pairs.extend((name, code.strip()) for name in names.split())

@@ -71,9 +71,10 @@ def write_ecsv(path: Path, columns: list[EcsvColumn], table: pa.Table) -> None:
     head += ["meta:", "  synthetic: true", "  origin: splus-hypercube mock"]
     text = "".join(f"# {line}\n" for line in head)
     text += ",".join(column.name for column in columns) + "\n"
-    with open(path, "xb") as raw, gzip.GzipFile(
-        filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0
-    ) as out:
+    with (
+        path.open("xb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as out,
+    ):
         out.write(text.encode())
         for batch in table.to_batches(max_chunksize=_ROWS_PER_BLOCK):
             cells = [_cells(batch.column(name)) for name in batch.schema.names]

@@ -12,10 +12,10 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from astro_common.errors import ConfigurationError
 from astropy import units as u
 from astropy_healpix import HEALPix
 
+from astro_common.errors import ConfigurationError
 from splus_hypercube.mock.sphere import offset, separation_arcsec, unit_vectors
 
 __all__ = ["EPOCH_JYEAR", "EPOCH_MJD", "PIXEL_SCALE_ARCSEC", "MockField", "mock_fields"]

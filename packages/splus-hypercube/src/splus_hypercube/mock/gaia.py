@@ -1,4 +1,4 @@
-"""Gaia DR3: positions at 2016.0, motions, photometry and parameters, in files by HEALPix range."""
+"""Gaia DR3: which sources it sees, their identifiers, and files by range of HEALPix pixels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from numpy.typing import NDArray
 from splus_hypercube.mock.ecsv import EcsvColumn, write_ecsv
 from splus_hypercube.mock.fields import MockField
 from splus_hypercube.mock.gaia_columns import GAIA_COLUMNS
+from splus_hypercube.mock.gaia_measurements import (
+    GAIA_EPOCH,
+    Columns,
+    astrometric_error,
+    measure_astrometry,
+    measure_parameters,
+    measure_photometry,
+    other_columns,
+)
 from splus_hypercube.mock.objects import Entries, assemble_entries
-from splus_hypercube.mock.photometry import VEGA_OFFSETS, noisy_magnitudes
-from splus_hypercube.mock.population import GALAXY, QUASAR, STAR
-from splus_hypercube.mock.sky import DAMPED_WALK, RR_LYRAE, Sky
-from splus_hypercube.mock.splus import SplusCatalogue
+from splus_hypercube.mock.photometry import VEGA_OFFSETS
+from splus_hypercube.mock.population import GALAXY, STAR
+from splus_hypercube.mock.sky import Sky
 from splus_hypercube.mock.sphere import offset, space_motion
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = [
-    "GAIA_EPOCH",
     "GAIA_RADIUS_ARCSEC",
     "GaiaCatalogue",
     "make_gaia",
@@ -34,17 +42,18 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-GAIA_EPOCH = 2016.0
 GAIA_RADIUS_ARCSEC = 1.2
-XP_LIMIT_MAG = 17.65
 
-_SOLUTION_ID = 1636148068921376768
 _FAINT_LIMIT_MAG = 21.0
+_XP_LIMIT_MAG = 17.65
+_COMPACT_GALAXY_ARCSEC = 0.7
 _LEVEL_12 = HEALPix(1 << 12, order="nested")
 _LEVEL_8 = HEALPix(1 << 8, order="nested")
-# A file of the archive holds a run of level-8 pixels; here 16, which is one pixel of level 6.
+# The archive cuts the sky into runs of level-8 pixels; here 16, which is one pixel of level 6.
 _PIXELS_PER_FILE = 16
-_FLUX_ZERO_POINTS = {"gaia_g": 25.6874, "gaia_bp": 25.3385, "gaia_rp": 24.7479}
+_PIXEL_SHIFT_LEVEL_12 = 35
+_PIXEL_SHIFT_LEVEL_8 = 43
+_RUNNING_NUMBER_SHIFT = 7
 _ARROW_TYPES = {
     "int64": pa.int64(),
     "int16": pa.int16(),
@@ -64,36 +73,27 @@ class GaiaCatalogue:
     entries : Entries
         Positions at 2016.0.
     source_id : ndarray of int64, shape (n,)
-    pmra, pmdec, parallax, radial_velocity : ndarray of float64, shape (n,)
-        As written; NaN for null.
     g_mag : ndarray of float64, shape (n,)
         True G magnitude, Vega.
     has_xp : ndarray of bool, shape (n,)
     table : pyarrow.Table
-        All columns.
+        All columns, as written.
     """
 
     entries: Entries
     source_id: Int
-    pmra: Float
-    pmdec: Float
-    parallax: Float
-    radial_velocity: Float
     g_mag: Float
     has_xp: Bool
     table: pa.Table
 
     def at_epoch(self, jyear: float) -> tuple[Float, Float]:
         """Positions that the written columns give at another epoch."""
-        return space_motion(
-            self.entries.ra,
-            self.entries.dec,
-            self.pmra,
-            self.pmdec,
-            self.parallax,
-            np.nan_to_num(self.radial_velocity),
-            jyear - GAIA_EPOCH,
+        pmra, pmdec, parallax, velocity = (
+            self.table.column(name).to_numpy().astype(np.float64)
+            for name in ("pmra", "pmdec", "parallax", "radial_velocity")
         )
+        motion = (pmra, pmdec, parallax, np.nan_to_num(velocity))
+        return space_motion(self.entries.ra, self.entries.dec, *motion, jyear - GAIA_EPOCH)
 
 
 def make_gaia(sky: Sky, catalogue: SplusCatalogue) -> GaiaCatalogue:
@@ -110,16 +110,17 @@ def make_gaia(sky: Sky, catalogue: SplusCatalogue) -> GaiaCatalogue:
     """
     rng = sky.field.random("gaia")
     g_true = sky.mags["gaia_g"] - VEGA_OFFSETS["gaia_g"]
-    compact = (sky.kind != GALAXY) | (
-        (np.nan_to_num(sky.population.half_light_arcsec) < 0.7) & (rng.uniform(size=len(sky)) < 0.5)
-    )
+    small = np.nan_to_num(sky.population.half_light_arcsec) < _COMPACT_GALAXY_ARCSEC
+    compact = (sky.kind != GALAXY) | (small & (rng.uniform(size=len(sky)) < 0.5))
     found = (g_true < _FAINT_LIMIT_MAG) & compact & (rng.uniform(size=len(sky)) < 0.985)
     found |= sky.population.fast >= 0
     seen = np.flatnonzero(found)
     ra, dec = (values[seen] for values in sky.at_epoch(GAIA_EPOCH))
     spread = astrometric_error(g_true[seen]) / 1000.0
-    ra, dec = offset(ra, dec, spread * rng.normal(size=len(seen)), spread * rng.normal(size=len(seen)))
-    lenders = seen[sky.kind[seen] == STAR]
+    ra, dec = offset(
+        ra, dec, spread * rng.normal(size=len(seen)), spread * rng.normal(size=len(seen))
+    )
+    lenders = seen[(sky.kind[seen] == STAR) & (sky.population.fast[seen] < 0)]
     entries = assemble_entries(
         sky.field,
         rng,
@@ -129,36 +130,28 @@ def make_gaia(sky: Sky, catalogue: SplusCatalogue) -> GaiaCatalogue:
         catalogue_ra=catalogue.ra,
         catalogue_dec=catalogue.dec,
         radius_arcsec=GAIA_RADIUS_ARCSEC,
-        lenders=lenders[sky.population.fast[lenders] < 0],
+        lenders=lenders,
         strangers_per_seen=0.12,
     )
-    columns = measure_astrometry(sky, entries, rng)
     g_mag = g_true[entries.template] + entries.fainter
-    columns.update(measure_photometry(sky, entries, rng))
-    columns.update(measure_parameters(sky, entries, g_mag, rng))
-    columns.update(other_columns(len(entries), rng))
-    source_id = _source_ids(entries)
-    has_xp = (g_mag < XP_LIMIT_MAG) & (sky.kind[entries.template] != GALAXY)
+    has_xp = (g_mag < _XP_LIMIT_MAG) & (sky.kind[entries.template] != GALAXY)
     has_xp &= rng.uniform(size=len(entries)) < 0.97
-    columns["source_id"] = source_id
-    columns["designation"] = np.array([f"Gaia DR3 {number}" for number in source_id.tolist()])
-    columns["has_xp_continuous"] = has_xp
-    columns["has_xp_sampled"] = has_xp & (g_mag < 15.0)
-    return GaiaCatalogue(
-        entries=entries,
-        source_id=source_id,
-        pmra=columns["pmra"],
-        pmdec=columns["pmdec"],
-        parallax=columns["parallax"],
-        radial_velocity=columns["radial_velocity"].astype(np.float32).astype(np.float64),
-        g_mag=g_mag,
-        has_xp=has_xp,
-        table=_to_arrow(columns),
-    )
+    source_id = _source_ids(entries)
+    columns: Columns = {
+        **measure_astrometry(sky, entries, g_mag, rng),
+        **measure_photometry(sky, entries, rng),
+        **measure_parameters(sky, entries, g_mag, rng),
+        **other_columns(len(entries), rng),
+        "source_id": source_id,
+        "designation": np.array([f"Gaia DR3 {number}" for number in source_id.tolist()]),
+        "has_xp_continuous": has_xp,
+        "has_xp_sampled": has_xp & (g_mag < 15.0),
+    }
+    return GaiaCatalogue(entries, source_id, g_mag, has_xp, _to_arrow(columns))
 
 
 def source_identifiers(gaia: GaiaCatalogue, count: int) -> Int:
-    """The Gaia identifier of each source, 0 for what Gaia does not see."""
+    """The Gaia identifier of each of ``count`` sources, 0 for what Gaia does not see."""
     identifiers = np.zeros(count, dtype=np.int64)
     own = gaia.entries.owner >= 0
     identifiers[gaia.entries.owner[own]] = gaia.source_id[own]
@@ -185,12 +178,11 @@ def write_by_range(
     table : pyarrow.Table
         With ``source_id``.
     """
-    centre = (field.ra * u.deg, field.dec * u.deg)
     reach = (1.5 * field.half_size_arcsec + 150.0) * u.arcsec
-    touched = _LEVEL_8.cone_search_lonlat(*centre, radius=reach) // _PIXELS_PER_FILE
+    touched = _LEVEL_8.cone_search_lonlat(field.ra * u.deg, field.dec * u.deg, radius=reach)
     source_id = np.asarray(table.column("source_id").to_numpy())
-    block = (source_id >> 43) // _PIXELS_PER_FILE
-    for number in np.union1d(touched, block).tolist():
+    block = (source_id >> _PIXEL_SHIFT_LEVEL_8) // _PIXELS_PER_FILE
+    for number in np.union1d(touched // _PIXELS_PER_FILE, block).tolist():
         first = number * _PIXELS_PER_FILE
         name = f"{prefix}_{first:06d}-{first + _PIXELS_PER_FILE - 1:06d}.csv.gz"
         rows = np.flatnonzero(block == number)
@@ -199,17 +191,20 @@ def write_by_range(
 
 
 def _source_ids(entries: Entries) -> Int:
+    """Identifiers whose value over 2^35 is the level-12 pixel, as in the archive."""
     pixel = np.asarray(_LEVEL_12.lonlat_to_healpix(entries.ra * u.deg, entries.dec * u.deg))
     number = np.arange(1, len(entries) + 1, dtype=np.int64)
-    return (pixel.astype(np.int64) << 35) | (number << 7)
+    return (pixel.astype(np.int64) << _PIXEL_SHIFT_LEVEL_12) | (number << _RUNNING_NUMBER_SHIFT)
 
 
-def _to_arrow(columns: dict[str, NDArray[np.generic]]) -> pa.Table:
+def _to_arrow(columns: Columns) -> pa.Table:
+    """Arrays with the archive's types; NaN and empty text become null."""
     arrays = []
     for column in GAIA_COLUMNS:
-        values = pa.array(columns[column.name], from_pandas=True)
+        values = columns[column.name]
         if column.datatype == "string":
-            text = np.asarray(columns[column.name])
-            values = pa.array([item or None for item in text.tolist()], pa.string())
-        arrays.append(values.cast(_ARROW_TYPES[column.datatype]))
+            arrays.append(pa.array([item or None for item in values.tolist()], pa.string()))
+        else:
+            kind = _ARROW_TYPES[column.datatype]
+            arrays.append(pa.array(values, from_pandas=True).cast(kind, safe=False))
     return pa.table(arrays, names=[column.name for column in GAIA_COLUMNS])

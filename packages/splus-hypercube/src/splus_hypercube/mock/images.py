@@ -136,9 +136,7 @@ def _render(
         stamp = sum(np.outer(y[order], x[order]) for y, x in factors)
         _add(image, stamp * flux[index], column[index], row[index])
     for index, part, covariances in shapes:
-        stamp = galaxy_stamp(
-            part, covariances, exposure.psf, dx[index], dy[index], _STAMP_HALF_PX
-        )
+        stamp = galaxy_stamp(part, covariances, exposure.psf, dx[index], dy[index], _STAMP_HALF_PX)
         half = len(stamp) // 2
         inner = slice(half - _APERTURE_HALF_PX, half + _APERTURE_HALF_PX + 1)
         own[index] = (stamp[inner, inner] * weights[index]).sum()
@@ -169,9 +167,9 @@ def _measure(
         part = slice(start, start + 4096)
         rows = row[part, None] + steps
         columns = column[part, None] + steps
-        inside = ((rows >= 0) & (rows < size))[:, :, None] & (
-            (columns >= 0) & (columns < size)
-        )[:, None, :]
+        inside = ((rows >= 0) & (rows < size))[:, :, None] & ((columns >= 0) & (columns < size))[
+            :, None, :
+        ]
         window = image[
             np.clip(rows, 0, size - 1)[:, :, None], np.clip(columns, 0, size - 1)[:, None, :]
         ]

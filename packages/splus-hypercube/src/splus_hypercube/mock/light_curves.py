@@ -31,14 +31,12 @@ def rr_lyrae(time_d: Float, period_d: Float, amplitude_mag: Float, phase: Float)
 def _pulsation(turn: Float) -> Float:
     """Faintness from 0 to 1 by phase: a slow decline, then a steep rise."""
     decline = 0.82
-    return np.where(
-        turn < decline,
-        0.5 - 0.5 * np.cos(np.pi * (turn / decline) ** 0.65),
-        0.5 + 0.5 * np.cos(np.pi * (turn - decline) / (1.0 - decline)),
-    )
+    falling = 0.5 - 0.5 * np.cos(np.pi * (turn / decline) ** 0.65)
+    rising = 0.5 + 0.5 * np.cos(np.pi * (turn - decline) / (1.0 - decline))
+    return np.asarray(np.where(turn < decline, falling, rising))
 
 
-_PULSATION_MEAN = float(_pulsation((np.arange(2000) + 0.5) / 2000.0).mean())
+_PULSATION_MEAN = float(_pulsation(np.linspace(0.0, 1.0, 2001)).mean())
 
 
 def eclipsing(

@@ -56,7 +56,9 @@ class Passband:
 
     def transmission(self, wavelength_angstrom: Float) -> Float:
         """Photons that arrive, relative to the middle of the band."""
-        blue = np.clip((self.blue_angstrom - wavelength_angstrom) / self.blue_edge_angstrom, -60, 60)
+        blue = np.clip(
+            (self.blue_angstrom - wavelength_angstrom) / self.blue_edge_angstrom, -60, 60
+        )
         red = np.clip((wavelength_angstrom - self.red_angstrom) / self.red_edge_angstrom, -60, 60)
         return np.asarray(1.0 / ((1.0 + np.exp(blue)) * (1.0 + np.exp(red))))
 

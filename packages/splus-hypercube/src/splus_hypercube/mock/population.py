@@ -18,7 +18,16 @@ from splus_hypercube.mock.galaxies import CONTINUA, EMISSION
 from splus_hypercube.mock.quasars import QUASAR_LINES
 from splus_hypercube.mock.stars import planck
 
-__all__ = ["CLASS_NAMES", "FAST_STARS", "GALAXY", "QUASAR", "STAR", "Population", "draw_population", "star_radius_pc"]
+__all__ = [
+    "CLASS_NAMES",
+    "FAST_STARS",
+    "GALAXY",
+    "QUASAR",
+    "STAR",
+    "Population",
+    "draw_population",
+    "star_radius_pc",
+]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -57,9 +57,7 @@ def galaxy_components(
     angle = np.deg2rad(position_angle_deg)
     cos, sin = np.cos(angle), np.sin(angle)
     short = axis_ratio**2
-    shape = np.array(
-        [cos**2 + short * sin**2, (1.0 - short) * sin * cos, sin**2 + short * cos**2]
-    )
+    shape = np.array([cos**2 + short * sin**2, (1.0 - short) * sin * cos, sin**2 + short * cos**2])
     covariances = (table[:, 1] * half_light_px)[:, None] ** 2 * shape
     return table[:, 0] / table[:, 0].sum(), covariances
 

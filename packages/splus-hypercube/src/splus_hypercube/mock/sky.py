@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from astro_common.errors import ConfigurationError
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from astro_common.errors import ConfigurationError
 from splus_hypercube.mock.fields import EPOCH_JYEAR, PIXEL_SCALE_ARCSEC, MockField
 from splus_hypercube.mock.population import (
     FAST_STARS,
@@ -19,8 +19,14 @@ from splus_hypercube.mock.population import (
     draw_population,
     star_radius_pc,
 )
-from splus_hypercube.mock.sphere import AU_PER_YEAR_KM_S, space_motion, tangent_basis, unit_vectors
 from splus_hypercube.mock.spectra import magnitudes
+from splus_hypercube.mock.sphere import (
+    AU_PER_YEAR_KM_S,
+    proper_motion_then,
+    space_motion,
+    tangent_basis,
+    unit_vectors,
+)
 
 __all__ = ["CONSTANT", "DAMPED_WALK", "ECLIPSING", "RR_LYRAE", "Sky", "image_wcs", "make_sky"]
 
@@ -91,15 +97,16 @@ class Sky:
 
     def at_epoch(self, jyear: float) -> tuple[Float, Float]:
         """True positions at another epoch, degrees."""
-        return space_motion(
-            self.ra,
-            self.dec,
-            self.pmra,
-            self.pmdec,
-            self.parallax,
-            np.nan_to_num(self.radial_velocity),
-            jyear - EPOCH_JYEAR,
-        )
+        return space_motion(*self._motion, jyear - EPOCH_JYEAR)
+
+    def proper_motion_at(self, jyear: float) -> tuple[Float, Float]:
+        """True proper motions at another epoch along the axes there, mas/yr."""
+        return proper_motion_then(*self._motion, jyear - EPOCH_JYEAR)
+
+    @property
+    def _motion(self) -> tuple[Float, Float, Float, Float, Float, Float]:
+        velocity = np.nan_to_num(self.radial_velocity)
+        return self.ra, self.dec, self.pmra, self.pmdec, self.parallax, velocity
 
 
 def image_wcs(field: MockField) -> WCS:

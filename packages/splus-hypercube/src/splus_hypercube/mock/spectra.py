@@ -11,8 +11,8 @@ from splus_hypercube.mock.extinction import TOTAL_TO_SELECTIVE, extinction_curve
 from splus_hypercube.mock.galaxies import galaxy_spectra
 from splus_hypercube.mock.grid import NEAR_INFRARED, OPTICAL, LogGrid, shift_rows
 from splus_hypercube.mock.photometry import PASSBANDS, band_matrix, magnitude
-from splus_hypercube.mock.quasars import quasar_spectra
 from splus_hypercube.mock.population import GALAXY, QUASAR, STAR, Population
+from splus_hypercube.mock.quasars import quasar_spectra
 from splus_hypercube.mock.stars import star_spectra
 
 __all__ = ["magnitudes", "observed_spectra"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from splus_hypercube.mock.objects import assemble_entries
 from splus_hypercube.mock.population import CLASS_NAMES, GALAXY, QUASAR, STAR
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["SPECZ_RADIUS_ARCSEC", "SpeczRows", "make_specz", "write_specz"]
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "AU_PER_YEAR_KM_S",
     "angles",
     "neighbours",
     "offset",
+    "proper_motion_then",
     "separation_arcsec",
     "space_motion",
     "tangent_basis",
@@ -118,16 +120,51 @@ def space_motion(
     -----
     Butkevich and Lindegren 2014, A&A 570, A62, without light-time effects.
     """
+    moving, path, _ = _straight_path(ra, dec, pmra, pmdec, parallax, radial_velocity, years)
+    new_ra, new_dec = angles(path)
+    return np.where(moving, new_ra, ra), np.where(moving, new_dec, dec)
+
+
+def proper_motion_then(
+    ra: Float,
+    dec: Float,
+    pmra: Float,
+    pmdec: Float,
+    parallax: Float,
+    radial_velocity: Float,
+    years: float,
+) -> tuple[Float, Float]:
+    """Proper motions (mas/yr) after the motion that `space_motion` describes.
+
+    They differ from those at the first epoch because the local axes turn, a great deal near a
+    pole, and because the distance changes.
+    """
+    _, path, velocity = _straight_path(ra, dec, pmra, pmdec, parallax, radial_velocity, years)
+    distance = np.linalg.norm(path, axis=-1)
+    east, north = tangent_basis(*angles(path))
+    eastward = np.einsum("ij,ij->i", velocity, east) / distance / _MAS
+    northward = np.einsum("ij,ij->i", velocity, north) / distance / _MAS
+    return eastward, northward
+
+
+def _straight_path(
+    ra: Float,
+    dec: Float,
+    pmra: Float,
+    pmdec: Float,
+    parallax: Float,
+    radial_velocity: Float,
+    years: float,
+) -> tuple[NDArray[np.bool_], Float, Float]:
+    """Which sources move, their places after some years and velocities, in initial distances."""
     east, north = tangent_basis(ra, dec)
     moving = np.isfinite(pmra) & np.isfinite(pmdec)
-    eastward = np.where(moving, pmra, 0.0) * _MAS * years
-    northward = np.where(moving, pmdec, 0.0) * _MAS * years
     usable = moving & np.isfinite(parallax) & (parallax > 0) & np.isfinite(radial_velocity)
-    outward = np.where(usable, radial_velocity * parallax * _MAS / AU_PER_YEAR_KM_S, 0.0) * years
-    vectors = unit_vectors(ra, dec) * (1.0 + outward)[:, None]
-    vectors = vectors + east * eastward[:, None] + north * northward[:, None]
-    new_ra, new_dec = angles(vectors)
-    return np.where(moving, new_ra, ra), np.where(moving, new_dec, dec)
+    outward = np.where(usable, radial_velocity * parallax * _MAS / AU_PER_YEAR_KM_S, 0.0)
+    velocity = unit_vectors(ra, dec) * outward[:, None]
+    velocity += east * (np.where(moving, pmra, 0.0) * _MAS)[:, None]
+    velocity += north * (np.where(moving, pmdec, 0.0) * _MAS)[:, None]
+    return moving, unit_vectors(ra, dec) + velocity * years, velocity
 
 
 def neighbours(

@@ -88,7 +88,9 @@ def make_catalogue(sky: Sky, apertures: Apertures) -> SplusCatalogue:
         *_shapes(sky, rng),
     ]
     edge = np.minimum(np.minimum(x, y), sky.field.size_px + 1 - np.maximum(x, y)) < _EDGE_PX
-    flags = np.where(edge, 16, 0) | np.where(apertures.own["R"] < 0.9 * apertures.blended["R"], 1, 0)
+    flags = np.where(edge, 16, 0) | np.where(
+        apertures.own["R"] < 0.9 * apertures.blended["R"], 1, 0
+    )
     exposures = np.where(edge, _NULL_COUNT, 3)
     columns.append(table_column("sex_flags_det", "I", flags))
     columns.append(table_column("n_exposures_det", "J", exposures, null=_NULL_COUNT))

@@ -122,7 +122,10 @@ def _strengths(teff: Float, logg: Float, feh: Float, alpha_fe: Float) -> Float:
         * 10.0 ** (0.35 * feh)
         * np.exp(-0.5 * ((teff - 4900.0) / 850.0) ** 2)
         * np.clip(1.0 - 0.06 * gravity, 0.5, 1.3),
-        "cyanogen": 0.40 * 10.0 ** (0.55 * feh - 0.16 * gravity) * cool * _rise(teff, 3700.0, 250.0),
+        "cyanogen": 0.40
+        * 10.0 ** (0.55 * feh - 0.16 * gravity)
+        * cool
+        * _rise(teff, 3700.0, 250.0),
         "magnesium_b": 0.62 * 10.0 ** (0.32 * alpha + 0.11 * gravity) * cool,
         "magnesium_hydride": 0.26 * 10.0 ** (0.40 * alpha + 0.20 * gravity) * dwarf_cool,
         "sodium": 0.50 * 10.0 ** (0.30 * feh + 0.13 * gravity) * cool,

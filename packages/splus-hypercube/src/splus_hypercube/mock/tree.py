@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astro_common.errors import ConfigurationError, OutputError
 
+from astro_common.errors import ConfigurationError, OutputError
 from splus_hypercube.mock.apogee import ApogeeRows, make_apogee, write_apogee
 from splus_hypercube.mock.desi import make_desi
 from splus_hypercube.mock.desi_files import write_tile
@@ -62,8 +62,8 @@ vista: {{file: "vista/{{field}}.parquet", radius_arcsec: 1.0}}
 _README = """\
 Synthetic survey files for splus-hypercube
 
-Nothing here was observed. A seeded program drew stars, galaxies and quasars, gave each one spectrum,
-and wrote what each survey would have published of them, in the surveys' own formats:
+Nothing here was observed. A seeded program drew stars, galaxies and quasars, gave each of them one
+spectrum, and wrote what each survey would have published, in the surveys' own formats:
 
 hypercube.yaml                   configuration for `splus-hypercube build`
 fields.csv                       the fields
@@ -129,9 +129,10 @@ def write_mock(
         raise OutputError(directory, error.strerror or str(error), "a writable place") from error
     try:
         _write_tree(place, chosen, sources, progress)
+        _flush(place)
         # mkdtemp makes folders for their owner alone.
         place.chmod(0o777 & ~_umask())
-        os.rename(place, directory)
+        place.rename(directory)
     except OSError as error:
         shutil.rmtree(place, ignore_errors=True)
         raise OutputError(directory, error.strerror or str(error), "room to write") from error
@@ -157,9 +158,7 @@ def _umask() -> int:
     return current
 
 
-def _write_tree(
-    place: Path, fields: tuple[MockField, ...], sources: int, progress: bool
-) -> None:
+def _write_tree(place: Path, fields: tuple[MockField, ...], sources: int, progress: bool) -> None:
     for name in ("main", "idr6", "gaia_dr3", "gaia_xp", "desi", "vista"):
         (place / name).mkdir()
     ztf = HatsWriter(place / "ztf", "ztf_lightcurves", ZTF_SCHEMA, "objra", "objdec")
@@ -167,29 +166,20 @@ def _write_tree(
     specz: list[SpeczRows] = []
     # A tile that no field lies on, as in the survey's own list.
     tiles = ["TILEID,TILERA,TILEDEC,SURVEY,PROGRAM", "42,150.1000,32.5000,main,dark"]
-    truth: pq.ParquetWriter | None = None
-    spectra: pq.ParquetWriter | None = None
-    try:
+    with (
+        _GrowingTable(place / "truth.parquet") as truth,
+        _GrowingTable(place / "truth_spectra.parquet") as spectra,
+    ):
         for number, field in enumerate(fields):
             if progress:
                 print(f"{field.name} ({number + 1} of {len(fields)})", file=sys.stderr, flush=True)
             rows, table = _write_field(place, field, sources, ztf)
             apogee.append(rows.apogee)
             specz.append(rows.specz)
-            tiles += [
-                f"{tile.tileid},{tile.ra:.6f},{tile.dec:.6f},main,dark" for tile in rows.tiles
-            ]
-            noiseless = spectra_table(rows.targets)
-            if truth is None:
-                truth = _writer(place / "truth.parquet", table.schema)
-                spectra = _writer(place / "truth_spectra.parquet", noiseless.schema)
-            assert spectra is not None
-            truth.write_table(table)
-            spectra.write_table(noiseless)
-    finally:
-        for writer in (truth, spectra):
-            if writer is not None:
-                writer.close()
+            for tile in rows.tiles:
+                tiles.append(f"{tile.tileid},{tile.ra:.6f},{tile.dec:.6f},main,dark")
+            truth.write(table)
+            spectra.write(spectra_table(rows.targets))
     ztf.close()
     write_apogee(place / _APOGEE_FILE, apogee)
     write_specz(place / _SPECZ_FILE, specz)
@@ -234,5 +224,29 @@ def _write_field(
     return rows, truth_table(sky, catalogue, apertures, rows)
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+class _GrowingTable:
+    """A Parquet file that takes its schema from the first table written to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _GrowingTable:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _flush(folder: Path) -> None:
+    """Wait until every file below a folder is on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())

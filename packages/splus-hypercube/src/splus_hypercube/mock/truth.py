@@ -22,8 +22,8 @@ from splus_hypercube.mock.images import Apertures
 from splus_hypercube.mock.population import CLASS_NAMES, GALAXY, STAR
 from splus_hypercube.mock.sky import Sky
 from splus_hypercube.mock.specz import SPECZ_RADIUS_ARCSEC, SpeczRows
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import neighbours
+from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.vista import VISTA_RADIUS_ARCSEC, VistaRows
 from splus_hypercube.mock.ztf import ZTF_RADIUS_ARCSEC, ZtfObjects
 
@@ -231,7 +231,9 @@ def _survey_columns(catalogue: SplusCatalogue, rows: SurveyRows) -> dict[str, pa
         np.asarray(values["DEC"], dtype=np.float64)[unique],
         APOGEE_RADIUS_ARCSEC,
     )
-    columns["apogee_APOGEE_ID"] = at_apogee.pick(np.asarray(values["APOGEE_ID"], dtype=object)[unique]).cast(pa.string())
+    columns["apogee_APOGEE_ID"] = at_apogee.pick(
+        np.asarray(values["APOGEE_ID"], dtype=object)[unique]
+    ).cast(pa.string())
     columns.update(at_apogee.columns("apogee", rows.apogee.owner[unique]))
 
     table = rows.specz.table
@@ -256,9 +258,7 @@ def _survey_columns(catalogue: SplusCatalogue, rows: SurveyRows) -> dict[str, pa
     return columns
 
 
-def desi_matches(
-    catalogue: SplusCatalogue, tiles: list[DesiTile]
-) -> tuple[Matches, Int, Int]:
+def desi_matches(catalogue: SplusCatalogue, tiles: list[DesiTile]) -> tuple[Matches, Int, Int]:
     """Match to usable fibres; of several of one target, the tile with less noise wins.
 
     Returns

@@ -14,8 +14,8 @@ from splus_hypercube.mock.objects import Entries, assemble_entries
 from splus_hypercube.mock.photometry import VEGA_OFFSETS, noisy_magnitudes
 from splus_hypercube.mock.population import GALAXY
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["VISTA_RADIUS_ARCSEC", "VistaRows", "make_vista", "write_vista"]
 

@@ -48,7 +48,9 @@ XP_COLUMNS = [
     EcsvColumn("source_id", "int64", "", "Unique source identifier", "meta.id;meta.main"),
     EcsvColumn("solution_id", "int64", "", "Solution Identifier", "meta.version"),
     *(
-        EcsvColumn(f"{arm}_{name}", datatype, "", f"{text} of the {arm.upper()} spectrum", ucd, array)
+        EcsvColumn(
+            f"{arm}_{name}", datatype, "", f"{text} of the {arm.upper()} spectrum", ucd, array
+        )
         for arm in ARMS
         for name, datatype, array, text, ucd in _ARM_TABLE
     ),
@@ -163,7 +165,7 @@ def _lists(values: Float, kind: pa.DataType) -> pa.ListArray:
 
 
 def _error_profile() -> Float:
-    """Errors of coefficients relative to that of the first: the last basis functions matter less."""
+    """Errors of coefficients relative to that of the first; they fall with the order."""
     order = np.arange(N_COEFFICIENTS)
     last = 1.0 / (1.0 + np.exp((order - 50.5) / 1.3))
     return np.asarray(np.exp(-order / 45.0) * (0.03 + 0.97 * last))

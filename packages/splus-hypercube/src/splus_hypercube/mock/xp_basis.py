@@ -108,7 +108,9 @@ def xp_arm(arm: str) -> XpArm:
     dispersed = design @ dispersion.T
     normal = dispersed @ dispersed.T / _SAMPLES_PER_PIXEL
     order = np.arange(N_COEFFICIENTS)
-    expected = sum(height * np.exp(-order / length) for height, length in _PRIOR_DECAY)
+    expected = np.zeros(N_COEFFICIENTS)
+    for height, length in _PRIOR_DECAY:
+        expected += height * np.exp(-order / length)
     normal += np.diag((_PRIOR_WEIGHT * expected[0] / expected) ** 2)
     projection = np.linalg.solve(normal, dispersed @ dispersion / _SAMPLES_PER_PIXEL).T
     seen = photons >= _FAINTEST_RESPONSE * photons.max()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from splus_hypercube.mock.light_curves import damped_walk, eclipsing, rr_lyrae
 from splus_hypercube.mock.objects import Entries, assemble_entries
 from splus_hypercube.mock.sky import CONSTANT, DAMPED_WALK, ECLIPSING, RR_LYRAE, Sky
-from splus_hypercube.mock.splus import SplusCatalogue
 from splus_hypercube.mock.sphere import offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["BAD_CATFLAG", "ZTF_RADIUS_ARCSEC", "ZTF_SCHEMA", "ZtfObjects", "make_ztf"]
 
@@ -239,9 +239,7 @@ def _variation(
     part = np.flatnonzero(kind == DAMPED_WALK)
     part = part[np.lexsort((time[part], source[part]))]
     a, b, _, _ = traits[source[part]].T
-    walk = damped_walk(
-        time[part], source[part], 60.0 * 10.0 ** (0.9 * a), 0.08 + 0.16 * b, rng
-    )
+    walk = damped_walk(time[part], source[part], 60.0 * 10.0 ** (0.9 * a), 0.08 + 0.16 * b, rng)
     change[part] = walk * _WALK_FACTORS[band[which[part]]]
     change[kind == CONSTANT] = 0.0
     return change

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from astro_common.errors import InputError
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
 from splus_hypercube.catalogues import Catalogue, find_column
 from splus_hypercube.surveys.static import StaticCatalogueSurvey
 

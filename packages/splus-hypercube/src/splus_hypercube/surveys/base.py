@@ -10,14 +10,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from astro_common.errors import InputError
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
 from splus_hypercube.fields import Field
 from splus_hypercube.region import SkyRegion
 from splus_hypercube.scratch import Scratch
 
-__all__ = ["Survey", "SurveyMatches", "Target", "conform", "merge_schemas", "prefixed", "schema_of_files"]
+__all__ = [
+    "Survey",
+    "SurveyMatches",
+    "Target",
+    "conform",
+    "merge_schemas",
+    "prefixed",
+    "schema_of_files",
+]
 
 Float = NDArray[np.float64]
 

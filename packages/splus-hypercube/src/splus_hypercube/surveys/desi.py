@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from astro_common.errors import InputError
 from astro_common.fits import FitsFile, open_fits
 from astro_common.parquet import described
-from numpy.typing import NDArray
-
 from splus_hypercube.astrometry import ARCSEC_PER_DEG
 from splus_hypercube.catalogues import float_column
 from splus_hypercube.descriptions import describe_column
@@ -217,7 +217,8 @@ class _DesiMatches(SurveyMatches):
         row = fibre[found]
         snr = self._signal_to_noise(path, file, table.num_rows, row)
         order = np.lexsort((row, separation, -snr, source))
-        source, row, separation, snr = (v[order] for v in (source, row, separation, snr))
+        source, row = source[order], row[order]
+        separation, snr = separation[order], snr[order]
         first = np.ones(len(source), dtype=bool)
         first[1:] = source[1:] != source[:-1]
         known, distance = self._snr[source], self._separation[source]
@@ -249,7 +250,8 @@ class _DesiMatches(SurveyMatches):
                     raise InputError(path, f"{scores.num_rows} SCORES", f"{count}, as FIBERMAP")
                 table = scores.read(columns=names, rows=rows)
                 values = np.stack([float_column(table, name, path) for name in names])
-                return np.nan_to_num(values.mean(axis=0), nan=-1.0)
+                mean: Float = np.nan_to_num(values.mean(axis=0), nan=-1.0)
+                return mean
         unique, place = np.unique(rows, return_inverse=True)
         pixels = []
         for arm in ARMS:
@@ -259,7 +261,8 @@ class _DesiMatches(SurveyMatches):
         if not pixels:
             return np.zeros(len(rows))
         median = np.median(np.concatenate(pixels, axis=1), axis=1)
-        return np.nan_to_num(median.astype(np.float64), nan=-1.0)[place]
+        signal: Float = np.nan_to_num(median.astype(np.float64), nan=-1.0)
+        return signal[place]
 
     def _arm(
         self, path: Path, file: FitsFile, arm: str, rows: Int
@@ -335,7 +338,7 @@ class _DesiMatches(SurveyMatches):
         """One arm's list columns for consecutive sources."""
         file, row = self._file[start:stop], self._row[start:stop]
         count = stop - start
-        parts: dict[int, tuple[Any, ...]] = {}
+        parts: dict[int, list[Any]] = {}
         for number in np.unique(file[file >= 0]).tolist():
             path = self._files[number]
             opened = self._opened(path)
@@ -344,7 +347,7 @@ class _DesiMatches(SurveyMatches):
                 wave, flux, ivar = self._arm(path, opened, arm, row[where])
                 waves = np.broadcast_to(wave, flux.shape)
                 for place, *values in zip(where.tolist(), waves, flux, ivar, strict=True):
-                    parts[place] = tuple(values)
+                    parts[place] = values
         valid = np.zeros(count, dtype=bool)
         valid[list(parts)] = True
         lengths = np.zeros(count, dtype=np.int64)

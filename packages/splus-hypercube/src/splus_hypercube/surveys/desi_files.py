@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from astro_common.errors import InputError
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
 from splus_hypercube.region import SkyRegion
 
 __all__ = ["TILE_RADIUS_DEG", "healpix_coadds", "redrock_beside", "tile_coadds"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from astro_common.ecsv import open_ecsv
-from astro_common.errors import InputError
 from numpy.typing import NDArray
 
+from astro_common.ecsv import open_ecsv
+from astro_common.errors import InputError
 from splus_hypercube.astrometry import propagate_epoch
 from splus_hypercube.catalogues import find_column, float_column
 from splus_hypercube.descriptions import describe_column
@@ -21,7 +20,7 @@ from splus_hypercube.surveys.healpix_files import HealpixFile, list_healpix_file
 from splus_hypercube.surveys.match_columns import match_fields
 from splus_hypercube.surveys.nearest import NearestMatcher
 
-__all__ = ["GaiaMatches", "GaiaSurvey"]
+__all__ = ["GaiaMatches", "GaiaSurvey", "gaia_matches"]
 
 GAIA_EPOCH_JYEAR = 2016.0
 """Reference epoch of Gaia DR3 (Lindegren et al. 2021, A&A 649, A2)."""
@@ -36,9 +35,7 @@ _MOTION_COLUMNS = ("pmra", "pmdec", "parallax", "radial_velocity")
 class GaiaMatches(NearestMatcher):
     """Gaia counterparts; they also tell their identifiers, by which XP spectra join."""
 
-    def __init__(
-        self, target: Target, radius_arcsec: float, schema: pa.Schema
-    ) -> None:
+    def __init__(self, target: Target, radius_arcsec: float, schema: pa.Schema) -> None:
         super().__init__("gaia", target, radius_arcsec, schema)
         self._bucket_rows = target.bucket_rows
         self._rows = len(target)
@@ -59,6 +56,14 @@ class GaiaMatches(NearestMatcher):
             identifiers.append(column.drop_null().to_numpy())
         empty = np.empty(0, dtype=np.int64)
         return np.concatenate([empty, *sources]), np.concatenate([empty, *identifiers])
+
+
+def gaia_matches(matches: Mapping[str, SurveyMatches]) -> GaiaMatches:
+    """The Gaia counterparts among the surveys matched so far."""
+    gaia = matches["gaia"]
+    if not isinstance(gaia, GaiaMatches):
+        raise TypeError(f"the matches of Gaia are {type(gaia).__name__}")
+    return gaia
 
 
 class GaiaSurvey(Survey):
@@ -106,9 +111,7 @@ class GaiaSurvey(Survey):
         matches = GaiaMatches(target, self.radius_arcsec, schema)
         for path in self.inputs(target):
             for block in _blocks(path, target):
-                years = target.epoch_jyear - block.epoch
-                at_epoch = propagate_epoch(block.ra, block.dec, *block.motion, years)
-                matches.add(*at_epoch, block.rows)
+                matches.add(*block.at_epoch(target.epoch_jyear), block.rows)
         matches.finish(
             epoch_jyear=target.epoch_jyear,
             reference_epoch_jyear=GAIA_EPOCH_JYEAR,
@@ -137,21 +140,26 @@ class _Block:
         ra, dec = column("ra"), column("dec")
         near = np.flatnonzero(target.region.contains(ra, dec))
         self._table = table.take(pa.array(near))
-        self.ra, self.dec = ra[near], dec[near]
-        self.motion = tuple(column(name)[near] for name in _MOTION_COLUMNS)
+        self._ra, self._dec = ra[near], dec[near]
+        self._motion = [column(name)[near] for name in _MOTION_COLUMNS]
         epoch = column("ref_epoch")[near]
-        self.epoch = np.where(np.isfinite(epoch), epoch, GAIA_EPOCH_JYEAR)
+        self._epoch = np.where(np.isfinite(epoch), epoch, GAIA_EPOCH_JYEAR)
+
+    def at_epoch(
+        self, epoch_jyear: float, rows: slice | NDArray[np.int64] = slice(None)
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions at an epoch: ra, dec in degrees."""
+        pmra, pmdec, parallax, velocity = (values[rows] for values in self._motion)
+        years = epoch_jyear - self._epoch[rows]
+        return propagate_epoch(
+            self._ra[rows], self._dec[rows], pmra, pmdec, parallax, velocity, years
+        )
 
     def rows(self, rows: NDArray[np.int64]) -> pa.Table:
         """The hypercube's columns of some rows."""
         table = self._table.take(pa.array(rows))
         table = table.rename_columns([prefixed("gaia", name) for name in table.column_names])
-        j2000: tuple[Any, Any] = propagate_epoch(
-            self.ra[rows],
-            self.dec[rows],
-            *(values[rows] for values in self.motion),
-            J2000_JYEAR - self.epoch[rows],
-        )
+        j2000 = self.at_epoch(J2000_JYEAR, rows)
         for name, values in zip(("gaia_ra_j2000", "gaia_dec_j2000"), j2000, strict=True):
             table = table.append_column(name, pa.array(values))
         return table

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from astro_common.ecsv import open_ecsv
 from astro_common.errors import InputError
-
 from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import Field
 from splus_hypercube.surveys.base import Survey, SurveyMatches, Target, conform, prefixed
-from splus_hypercube.surveys.gaia import SOURCE_ID_LEVEL_8_BITS, GaiaMatches
+from splus_hypercube.surveys.gaia import SOURCE_ID_LEVEL_8_BITS, gaia_matches
 from splus_hypercube.surveys.healpix_files import HealpixFile, list_healpix_files
 from splus_hypercube.surveys.nearest import BestRows
 
@@ -70,10 +70,7 @@ class GaiaXpSurvey(Survey):
         self, target: Target, schema: pa.Schema, earlier: Mapping[str, SurveyMatches]
     ) -> SurveyMatches:
         """See `Survey.match`; needs Gaia among the earlier surveys."""
-        gaia = earlier["gaia"]
-        if not isinstance(gaia, GaiaMatches):
-            raise TypeError("XP spectra join Gaia matches")
-        source, identifier = gaia.source_ids()
+        source, identifier = gaia_matches(earlier).source_ids()
         order = np.argsort(identifier, kind="stable")
         source, identifier = source[order], identifier[order]
         pixels = np.unique(identifier >> SOURCE_ID_LEVEL_8_BITS)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astro_common.errors import InputError
 from numpy.typing import NDArray
+
+from astro_common.errors import InputError
 
 __all__ = ["HealpixFile", "list_healpix_files"]
 
@@ -59,7 +60,5 @@ def list_healpix_files(directory: Path, stem: str) -> list[HealpixFile]:
         if (match := pattern.fullmatch(name))
     ]
     if not files:
-        raise InputError(
-            directory, "no matching file", f"files named {stem}_<first>-<last>.csv.gz"
-        )
+        raise InputError(directory, "no matching file", f"files named {stem}_<first>-<last>.csv.gz")
     return sorted(files, key=lambda file: (file.first, file.path.name))

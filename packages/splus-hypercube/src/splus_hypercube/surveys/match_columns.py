@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+
 from astro_common.parquet import described
 
 __all__ = ["match_fields"]

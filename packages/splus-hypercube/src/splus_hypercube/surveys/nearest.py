@@ -187,9 +187,7 @@ class NearestMatcher(SurveyMatches):
         The survey's columns, the two of the match last.
     """
 
-    def __init__(
-        self, name: str, target: Target, radius_arcsec: float, schema: pa.Schema
-    ) -> None:
+    def __init__(self, name: str, target: Target, radius_arcsec: float, schema: pa.Schema) -> None:
         self._schema = schema
         self._match_names = (f"{name}_separation_arcsec", f"{name}_n_candidates")
         values = pa.schema([field for field in schema if field.name not in self._match_names])

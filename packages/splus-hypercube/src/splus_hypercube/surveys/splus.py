@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from astro_common.errors import InputError
-from astro_common.fits import open_fits
 from astropy.io.fits import Header
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
+from astro_common.fits import open_fits
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.configuration import Configuration
 from splus_hypercube.descriptions import describe_column
@@ -64,10 +64,7 @@ def _file_schema(path: Path) -> pa.Schema:
         for name in ("ra", "dec"):
             find_column(catalogue.schema, [name], path)
         return pa.schema(
-            [
-                describe_column("splus", field.name, field, field.name)
-                for field in catalogue.schema
-            ]
+            [describe_column("splus", field.name, field, field.name) for field in catalogue.schema]
         )
 
 

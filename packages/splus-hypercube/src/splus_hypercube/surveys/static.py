@@ -88,9 +88,7 @@ class StaticCatalogueSurvey(Survey):
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
         """See `Survey.schema`; every file that exists has a say."""
         paths = list(dict.fromkeys(self.path_of(field.name) for field in fields))
-        return schema_of_files(
-            self.name, paths, self.file_schema, extra=match_fields(self.name)
-        )
+        return schema_of_files(self.name, paths, self.file_schema, extra=match_fields(self.name))
 
     def inputs(self, target: Target) -> list[Path]:
         """See `Survey.inputs`."""

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astro_common.errors import InputError
-from astro_common.parquet import described, parquet_errors
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
+from astro_common.parquet import described, parquet_errors
 from splus_hypercube.catalogues import find_column, float_column
 from splus_hypercube.fields import Field
 from splus_hypercube.spill import Spill

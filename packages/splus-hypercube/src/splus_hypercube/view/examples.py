@@ -10,10 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from splus_hypercube.schema import cutout_column
 from splus_hypercube.view.cube import Cube, open_cube
 from splus_hypercube.view.matches import SURVEY_TITLES
 
 __all__ = ["Example", "best_covered"]
+
+# Sources of a class whose cutouts are looked at, for each that is wanted.
+_LOOKED_AT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Example:
         Number of ZTF epochs in all bands.
     spectral_type : str
         Redrock's class; empty without a DESI spectrum.
+    complete : bool
+        Whether its cutouts have data in every pixel.
     """
 
     path: Path
@@ -38,6 +44,7 @@ class Example:
     surveys: int
     epochs: int
     spectral_type: str
+    complete: bool
 
 
 def best_covered(paths: Sequence[Path], count: int) -> list[Example]:
@@ -53,14 +60,14 @@ def best_covered(paths: Sequence[Path], count: int) -> list[Example]:
     -------
     list of Example
         At most `count`. Each spectral class has its turn, so that stars do not stand for galaxies
-        and quasars; within a class, sources with counterparts in more surveys come first, then
-        those with more ZTF epochs.
+        and quasars; within a class, sources with whole cutouts come first, then those with
+        counterparts in more surveys, then those with more ZTF epochs.
     """
     candidates: list[Example] = []
     for path in paths:
         with open_cube(path) as cube:
             candidates.extend(_candidates(cube, count))
-    candidates.sort(key=lambda example: (-example.surveys, -example.epochs))
+    candidates.sort(key=lambda item: (not item.complete, -item.surveys, -item.epochs))
     chosen: list[Example] = []
     while candidates and len(chosen) < count:
         seen: set[str] = set()
@@ -94,11 +101,28 @@ def _candidates(cube: Cube, count: int) -> list[Example]:
     found: dict[str, list[Example]] = {}
     for row in order.tolist():
         of_class = found.setdefault(types[row], [])
-        if len(of_class) < count:
-            of_class.append(
-                Example(cube.path, row, int(surveys[row]), int(epochs[row]), types[row])
+        if len(of_class) < _LOOKED_AT * count:
+            example = Example(
+                cube.path,
+                row,
+                int(surveys[row]),
+                int(epochs[row]),
+                types[row],
+                # Once enough are known to be complete, further pixels need not be read.
+                sum(item.complete for item in of_class) < count and _is_complete(cube, row),
             )
+            of_class.append(example)
     return [example for of_class in found.values() for example in of_class]
+
+
+def _is_complete(cube: Cube, row: int) -> bool:
+    """Whether the first band with a cutout has data in all of its pixels; true without images."""
+    names = [cutout_column(str(band)) for band in cube.metadata.get("bands", [])]
+    for name in names:
+        cutout = cube.row(row, [name])[name][0]
+        if cutout.is_valid:
+            return bool(np.isfinite(cutout.values.to_numpy(zero_copy_only=False)).all())
+    return not names
 
 
 def _spectral_types(cube: Cube) -> list[str]:

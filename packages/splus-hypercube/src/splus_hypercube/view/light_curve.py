@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from splus_hypercube.view.source import Source
 from splus_hypercube.view.theme import Theme
 
-__all__ = ["LightCurve", "draw_light_curves", "light_curves"]
+__all__ = ["LightCurve", "draw_light_curve", "light_curves"]
 
 Float = NDArray[np.float64]
+
+_LEAST_RANGE_MAG = 0.2
+_LARGEST_ERROR_SHOWN_MAG = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,48 +50,37 @@ def light_curves(source: Source) -> list[LightCurve]:
     return curves
 
 
-def draw_light_curves(axes: Axes, source: Source, theme: Theme) -> bool:
-    """Draw the light curves of a source in all ZTF bands.
+def draw_light_curve(axes: Axes, curve: LightCurve, theme: Theme) -> None:
+    """Draw the light curve of one band.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-    source : Source
+    curve : LightCurve
     theme : Theme
-
-    Returns
-    -------
-    bool
-        False, and nothing drawn, if there is no epoch at all.
     """
-    curves = light_curves(source)
-    if not curves:
-        return False
-    styles = {
+    marker, colour = {
         "g": ("o", theme.green),
         "r": ("s", theme.vermilion),
         "i": ("^", theme.purple),
-    }
-    for curve in curves:
-        marker, colour = styles[curve.band]
-        axes.errorbar(
-            curve.hmjd,
-            curve.mag,
-            yerr=curve.magerr,
-            fmt=marker,
-            color=colour,
-            markersize=3.0,
-            elinewidth=0.6,
-            alpha=0.85,
-            label=f"ZTF {curve.band}, {len(curve.mag)} epochs",
-        )
-    objects = len(source.get("ztf_objectids") or ())
-    merged = f"{objects} objects merged" if objects > 1 else "1 object"
-    axes.set_title(f"ZTF light curve ({merged})", loc="left")
-    axes.set_xlabel("Heliocentric modified Julian date (d)")
-    axes.set_ylabel("Magnitude (AB)")
-    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
-    axes.invert_yaxis()
-    axes.margins(x=0.02)
+    }[curve.band]
+    axes.errorbar(
+        curve.hmjd,
+        curve.mag,
+        yerr=curve.magerr,
+        fmt=marker,
+        color=colour,
+        markersize=3.0,
+        elinewidth=0.6,
+        label=f"{len(curve.mag)} epochs" if len(curve.mag) > 1 else "1 epoch",
+    )
+    # One bad epoch must not flatten all the others, nor noise fill the panel of a constant star.
+    reach = np.minimum(curve.magerr, _LARGEST_ERROR_SHOWN_MAG)
+    faint, bright = float((curve.mag + reach).max()), float((curve.mag - reach).min())
+    missing = max(_LEAST_RANGE_MAG - (faint - bright), 0.0)
+    margin = 0.5 * missing + 0.08 * (faint - bright + missing)
+    axes.set_ylim(faint + margin, bright - margin)
+    axes.set_ylabel(f"ZTF {curve.band}\n(AB mag)")
+    axes.ticklabel_format(useOffset=False, style="plain")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.4)
-    return True

@@ -14,10 +14,10 @@ __all__ = ["draw_match_table"]
 # Left edge or, for numbers, right edge of each column as a fraction of the width.
 _COLUMNS = (
     ("Survey", 0.0, "left"),
-    ("Identifier", 0.125, "left"),
-    ("Sep. (″)", 0.475, "right"),
-    ("Candidates", 0.60, "right"),
-    ("Values", 0.63, "left"),
+    ("Identifier", 0.115, "left"),
+    ("Sep. (″)", 0.455, "right"),
+    ("Candidates", 0.575, "right"),
+    ("Values", 0.6, "left"),
 )
 
 
@@ -43,12 +43,12 @@ def draw_match_table(axes: Axes, matches: Sequence[Match], theme: Theme) -> None
         weight = "bold" if match.found else "normal"
         axes.text(0.0, y, match.title, va="center", color=colour, fontweight=weight)
         if not match.found:
-            axes.text(0.125, y, match.summary, va="center", color=colour, style="italic")
+            axes.text(0.115, y, match.summary, va="center", color=colour, style="italic")
             continue
         separation, candidates = match.separation_arcsec, match.n_candidates
         cells = (
             match.identifier or "none given",
-            "by source_id" if separation is None else f"{separation:.3f}",
+            "by id" if separation is None else f"{separation:.3f}",
             "" if candidates is None else str(candidates),
             match.summary,
         )

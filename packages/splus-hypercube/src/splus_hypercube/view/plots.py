@@ -16,7 +16,7 @@ from astro_common.atomic import atomic_path
 from splus_hypercube.bands import BANDS
 from splus_hypercube.view.cutout_panels import draw_cutouts
 from splus_hypercube.view.labels import with_minus_signs
-from splus_hypercube.view.light_curve import draw_light_curves, light_curves
+from splus_hypercube.view.light_curve import draw_light_curve, light_curves
 from splus_hypercube.view.match_table import draw_match_table
 from splus_hypercube.view.matches import source_matches
 from splus_hypercube.view.photometry import draw_photometry, splus_magnitudes
@@ -27,9 +27,10 @@ from splus_hypercube.view.theme import LIGHT, Theme, drawing
 __all__ = ["draw_source", "source_png", "write_source_png"]
 
 _WIDTH_IN = 13.0
-_LEFT_IN, _RIGHT_IN = 0.75, 0.25
+_LEFT_IN, _RIGHT_IN = 0.9, 0.25
 _DOTS_PER_INCH = 120
 _CUTOUTS_PER_ROW = 6
+_LIGHT_CURVE_IN = 1.3
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ class _Layout:
         else:
             bands.append(_Band(0.2, 0.1, self._no_cutouts))
         bands.append(_Band(3.1, 0.3, self._photometry_and_matches))
-        if light_curves(source):
-            bands.append(_Band(2.2, 0.8, self._light_curve))
+        if curves := light_curves(source):
+            bands.append(_Band(_LIGHT_CURVE_IN * len(curves), 0.8, self._light_curves))
         if desi_arms(source):
             bands.append(_Band(2.7, 1.3, self._spectrum))
         if any(len(source.array(f"gaiaxp_{arm}_coefficients")) for arm in ("bp", "rp")):
@@ -215,9 +216,29 @@ class _Layout:
         table = self._axes(figure, bottom, 2.95, table_left, _WIDTH_IN - table_left - _RIGHT_IN)
         draw_match_table(table, source_matches(self._source), self._theme)
 
-    def _light_curve(self, figure: Figure, bottom: float) -> None:
-        panel = self._axes(figure, bottom, 2.2, _LEFT_IN, _WIDTH_IN - _LEFT_IN - 1.6)
-        draw_light_curves(panel, self._source, self._theme)
+    def _light_curves(self, figure: Figure, bottom: float) -> None:
+        """One panel per band, the bluest on top, on one axis of time."""
+        curves = light_curves(self._source)
+        first: Axes | None = None
+        for number, curve in enumerate(reversed(curves)):
+            panel = self._axes(
+                figure,
+                bottom + number * _LIGHT_CURVE_IN,
+                _LIGHT_CURVE_IN - 0.08,
+                _LEFT_IN,
+                _WIDTH_IN - _LEFT_IN - 1.6,
+            )
+            draw_light_curve(panel, curve, self._theme)
+            if first is None:
+                first = panel
+                panel.set_xlabel("Heliocentric modified Julian date (d)")
+                panel.margins(x=0.02)
+            else:
+                panel.sharex(first)
+                panel.tick_params(labelbottom=False)
+        objects = len(self._source.get("ztf_objectids") or ())
+        merged = f"{objects} objects merged" if objects > 1 else "1 object"
+        panel.set_title(f"ZTF light curves ({merged})", loc="left")
 
     def _spectrum(self, figure: Figure, bottom: float) -> None:
         panel = self._axes(figure, bottom, 2.7, _LEFT_IN, _WIDTH_IN - _LEFT_IN - 1.6)

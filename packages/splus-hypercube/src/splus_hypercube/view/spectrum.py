@@ -212,16 +212,20 @@ def draw_coefficients(axes: Axes, source: Source, arm: str, theme: Theme) -> boo
     relevant = source.number(f"gaiaxp_{arm}_n_relevant_bases")
     if relevant is not None and relevant < len(values):
         axes.axvline(relevant + 0.5, color=theme.muted, linewidth=0.9, linestyle=(0, (4, 2)))
+        left_half = relevant < 0.6 * len(values)
         axes.text(
-            relevant + 0.9,
+            relevant + (0.9 if left_half else 0.1),
             0.97,
             f"{int(relevant)} relevant",
             transform=axes.get_xaxis_transform(),
             va="top",
+            ha="left" if left_half else "right",
             color=theme.muted,
             fontsize=7.5,
         )
-    axes.set_title(f"Gaia XP {arm.upper()}: coefficients of basis functions, not a flux", loc="left")
+    axes.set_title(
+        f"Gaia XP {arm.upper()}: coefficients of basis functions, not a flux", loc="left"
+    )
     axes.set_xlim(0.0, len(values) + 1.0)
     axes.set_xlabel("Number of the basis function")
     axes.set_ylabel("Coefficient (as published)")

@@ -74,7 +74,7 @@ $(STAMP): constraints.txt pyproject.toml $(PROJECTS) | $(PY)
 	@touch $@
 
 .PHONY: demo
-demo: setup ## a mock field, its hypercube, the check against the truth, an HTML report (5 minutes)
+demo: setup ## a mock field, its hypercube, the check against the truth, an HTML report (minutes)
 	$(PY) tools/demo.py
 
 .PHONY: test-all
@@ -138,5 +138,5 @@ constraints: setup ## resolve all requirements anew into constraints.txt, keepin
 
 .PHONY: clean
 clean: ## remove everything that the targets above wrote, except .venv
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find packages tests tools docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-# Folders that hold nothing of ours: what make writes, caches, and the history.
-SKIPPED = {".git", ".venv", "__pycache__", "build", "dist"}
-SKIPPED_SUFFIXES = ("_cache", ".egg-info", ".hypothesis")
+# What lies in the repository and is not part of it: the history, what make writes, caches.
+OUTPUTS = {".git", ".venv", "build", "demo", "dist"}
+CACHE_SUFFIXES = ("__pycache__", "_cache", ".egg-info", ".hypothesis")
 
 FORBIDDEN_MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec"}
@@ -38,19 +38,23 @@ FORBIDDEN_TEXT = {
     "an index option": re.compile(r"--(?:extra-)?index-(?:url)\b"),
     "a key": re.compile(r"-----BEGIN [A-Z ]*(?:PRIVATE) KEY"),
     "a merge left undone": re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE),
-    "work left undone": re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b"),
+    "work left undone": re.compile(r"(?<![-\w])(?:TO[D]O|FIX[M]E|XX[X])\b"),
 }
 
 
 def files(root: Path) -> Iterator[Path]:
     """Yield every file of the repository that a commit would hold."""
     for path in sorted(root.iterdir()):
-        if path.name in SKIPPED or path.name.endswith(SKIPPED_SUFFIXES):
-            continue
-        if path.is_dir():
-            yield from files(path)
-        elif path.suffix not in {".pyc", ".partial"}:
-            yield path
+        if path.name not in OUTPUTS:
+            yield from _files_below(path)
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    if path.is_dir() and not path.name.endswith(CACHE_SUFFIXES):
+        for inner in sorted(path.iterdir()):
+            yield from _files_below(inner)
+    elif path.is_file() and path.suffix not in {".pyc", ".partial"}:
+        yield path
 
 
 def faults(tree: ast.AST) -> Iterator[tuple[int, str]]:

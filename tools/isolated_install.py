@@ -133,9 +133,12 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path
     pinned = ["-c", str(ROOT / "constraints.txt")]
     if lowest:
         pinned = ["--resolution", "lowest-direct", *package.requirements]
+    # A wheel of an earlier build with the same version may still be in uv's cache.
+    fresh = [word for own in find_packages(ROOT) for word in ("--refresh-package", own.name)]
     wheel = find_wheel(package, wheels)
     pip = (*uv, "pip")
-    run_step((*pip, "install", "--quiet", "--python", python, *pinned, wheel), work, environment)
+    into = (*pip, "install", "--quiet", "--python", python)
+    run_step((*into, *fresh, *pinned, wheel), work, environment)
     run_step((*pip, "check", "--python", python), work, environment)
     if lowest:
         # What the tests need comes on top, and changes nothing of what was installed.
@@ -145,8 +148,7 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path
         held.write_text("\n".join(pins) + "\n", encoding="utf-8")
         settings = ROOT / "pyproject.toml"
         groups = [word for name in TEST_GROUPS for word in ("--group", f"{settings}:{name}")]
-        tests = [*pip, "install", "--quiet", "--python", str(python), "-c", str(held), *groups]
-        run_step(tests, work, environment)
+        run_step((*into, "-c", held, *groups), work, environment)
     return target / "bin"
 
 

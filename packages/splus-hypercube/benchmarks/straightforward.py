@@ -133,7 +133,8 @@ def gaia(settings: dict[str, Any], root: Path, field: Field) -> Any:
     years = abs(field.epoch_jyear - GAIA_EPOCH_JYEAR)
     pixels = field.pixels(8, settings["radius_arcsec"] + FASTEST_ARCSEC_PER_YEAR * years)
     frames = [
-        read_gaia(path) for path in archive_files(root / settings["directory"], "GaiaSource", pixels)
+        read_gaia(path)
+        for path in archive_files(root / settings["directory"], "GaiaSource", pixels)
     ]
     frame = pd.concat(frames, ignore_index=True)
     motions = [floats(frame, name) for name in ("pmra", "pmdec")]

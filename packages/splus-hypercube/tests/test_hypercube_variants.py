@@ -167,6 +167,19 @@ def test_the_epoch_is_read_from_the_images(make_tree, cards, epoch):
     assert read(tree, ["gaia_source_id"]).column(0).null_count == 11
 
 
+def test_the_units_and_zero_points_of_the_images_are_kept(make_tree):
+    tree = make_tree(bands=("R", "I"))
+    for band, zero_point in (("R", 23.5), ("I", 23.1)):
+        tree.write_image(band, BUNIT="adu/s", MAGZP=zero_point, GAIN=2.0)
+    build(tree)
+    schema = pq.read_schema(tree.cube)
+    assert schema.field("splus_cut_R").metadata[b"unit"] == b"adu/s"
+    assert about(tree)["images"] == {
+        "R": {"BUNIT": "adu/s", "MAGZP": 23.5, "GAIN": 2.0},
+        "I": {"BUNIT": "adu/s", "MAGZP": 23.1, "GAIN": 2.0},
+    }
+
+
 def test_the_epoch_must_come_from_somewhere(make_tree, capsys):
     tree = make_tree()
     tree.write_config(

@@ -160,7 +160,7 @@ def test_reading_past_the_end_names_the_file(plain: Path) -> None:
     try:
         size = plain.stat().st_size
         assert content.upper_bound == content.reserve(0) == size
-        with pytest.raises(InputError, match="image.fits: the file ends"):
+        with pytest.raises(InputError, match=r"image.fits: the file ends"):
             content.read_at(size - 1, 2)
     finally:
         content.close()

@@ -225,7 +225,7 @@ def test_files_that_are_no_fits_are_named(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent.fits: no such file"):
+    with pytest.raises(InputError, match=r"absent.fits: no such file"):
         open_fits(tmp_path / "absent.fits")
     with pytest.raises(InputError, match="cannot be read"):
         open_fits(tmp_path)

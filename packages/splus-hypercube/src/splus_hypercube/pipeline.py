@@ -35,6 +35,7 @@ from splus_hypercube.surveys.splus import (
     catalogue_positions,
     image_epoch_jyear,
     list_images,
+    photometric_cards,
     read_image_header,
 )
 
@@ -298,6 +299,11 @@ def _metadata(
         "synthetic": _is_synthetic(catalogue_path),
         "bands": list(images),
         "cutout_size_px": configuration.cutouts.size_px if images else None,
+        "images": {
+            band: photometric_cards(read_image_header(path))
+            for band, path in images.items()
+            if path is not None
+        },
         "surveys": {
             "splus": splus,
             **{name: survey.statistics for name, survey in matches.items()},

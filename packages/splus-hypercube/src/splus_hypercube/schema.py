@@ -107,8 +107,8 @@ def plan_schema(configuration: Configuration, fields: Sequence[Field]) -> RunSch
         catalogue = catalogue_schema(configuration, fields)
     except InputError as error:
         unreadable["splus"] = error
-    bands_differ = _bands_differ(configuration, fields)
-    images = _image_schema(configuration, bands_differ)
+    bands_differ, unit = _image_grids(configuration, fields)
+    images = _image_schema(configuration, bands_differ, unit)
     surveys: dict[str, pa.Schema] = {}
     for survey in configured_surveys(configuration):
         try:
@@ -133,7 +133,7 @@ def _check_names(schema: pa.Schema) -> None:
             )
 
 
-def _image_schema(configuration: Configuration, bands_differ: bool) -> pa.Schema:
+def _image_schema(configuration: Configuration, bands_differ: bool, unit: str) -> pa.Schema:
     if not configuration.splus.images:
         return pa.schema([])
     pixels = configuration.cutouts.size_px**2
@@ -141,6 +141,7 @@ def _image_schema(configuration: Configuration, bands_differ: bool) -> pa.Schema
         described(
             cutout_column(band),
             pa.list_(pa.float32(), pixels),
+            unit=unit,
             ucd="phot.count;em.opt",
             description=f"S-PLUS {band} cutout, row-major, in the image's unit; NaN outside it",
             survey="splus",
@@ -172,18 +173,23 @@ def wcs_cards(header: Header) -> dict[str, object]:
     }
 
 
-def _bands_differ(configuration: Configuration, fields: Sequence[Field]) -> bool:
+def _image_grids(configuration: Configuration, fields: Sequence[Field]) -> tuple[bool, str]:
+    """Whether the bands of some field have different pixel grids, and the pixels' common unit."""
+    differ = False
+    found_units: set[str] = set()
     for field in fields:
         known: dict[str, object] | None = None
         for image in list_images(configuration, field.name, BAND_NAMES):
             if image.path is None:
                 continue
             try:
-                cards = wcs_cards(read_image_header(image.path))
+                header = read_image_header(image.path)
             except InputError:
                 continue  # the field itself fails on this file, and says so
-            if known is not None and cards != known:
+            found_units.add(str(header.get("BUNIT", "")).strip())
+            cards = wcs_cards(header)
+            if known is not None and cards != known and not differ:
                 logger.info("field %s: the bands have different pixel grids", field.name)
-                return True
+                differ = True
             known = cards
-    return False
+    return differ, found_units.pop() if len(found_units) == 1 else ""

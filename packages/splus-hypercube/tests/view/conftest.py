@@ -48,7 +48,7 @@ def _columns(rows: int, size: int, missing: tuple[str, ...], seed: int) -> list[
     for band in BANDS:
         mags = rng.uniform(15.0, 21.0, rows)
         if band.name == "F378":
-            mags[0] = 99.0
+            mags[:1] = 99.0
         name = f"mag_pstotal_{band.catalogue_name}"
         columns.append((field(name, f32, "splus", "scalar", "mag"), list(mags)))
         columns.append((field(f"err_{name}", f32, "splus", "scalar", "mag"), [0.05] * rows))

@@ -163,7 +163,7 @@ class AsciiTable(FitsTable):
             if column.code == "I":
                 values = pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.int64())
             else:
-                exponent = pc.replace_substring_regex(pc.utf8_upper(text), "D", "E")
+                exponent = pc.replace_substring_regex(text, "[Dd]", "E")
                 values = pc.cast(pc.replace_substring_regex(exponent, r"^\+", ""), pa.float64())
         except pa.ArrowInvalid as error:
             raise self._error(

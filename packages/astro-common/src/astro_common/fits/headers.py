@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,7 +130,7 @@ def header_number(path: Path, index: int, header: Header, keyword: str) -> int |
     if value is None or type(value).__name__ == "Undefined":
         return None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not abs(value) < 1e300:
+    if not number or not abs(value) <= sys.float_info.max:
         raise hdu_error(path, index, f"{keyword} = {value!r}", "a number")
     return value  # type: ignore[no-any-return]
 

@@ -5,6 +5,7 @@ BSCALE, BZERO and BLANK are applied as the FITS Standard 4.0, section 4.4.2, say
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Final
 
@@ -163,9 +164,10 @@ class PlainImage(FitsImage):
         numbers = resolve_rows(rows, self.shape[0])
         pixels = allocate(self._content, self._info, (len(numbers), *self.shape[1:]), self.dtype)
         stored = self._scaling.stored
-        row_bytes = stored.itemsize * int(np.prod(self.shape[1:], dtype=object))
+        row_pixels = math.prod(self.shape[1:])
+        row_bytes = stored.itemsize * row_pixels
         reader = RowReader(self._content, self._info.data_offset, row_bytes, [(0, row_bytes)])
-        flat = pixels.reshape(len(numbers), -1)
+        flat = pixels.reshape(len(numbers), row_pixels)
         with np.errstate(all="ignore"):
             for block, source, target in reader.blocks(numbers):
                 values = block.view(stored)
@@ -185,7 +187,7 @@ def allocate(
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError) as error:
-        size = dtype.itemsize * int(np.prod(shape, dtype=object))
+        size = dtype.itemsize * math.prod(shape)
         raise hdu_error(
             content.path,
             info.index,

@@ -80,13 +80,15 @@ class Cube:
 
     def _group_rows(self, group: int, wanted: Int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{} for _ in wanted]
-        # One column after the other: a row group with all its cutouts is large.
-        for name in self.kinds:
+        # Cutouts one band after the other: a row group with all of them is large.
+        wide = [name for name, kind in self.kinds.items() if pa.types.is_fixed_size_list(kind)]
+        narrow = [name for name in self.kinds if name not in wide]
+        for names in (narrow, *([name] for name in wide)):
             with reading(self.path):
-                column = self._file.read_row_group(group, columns=[name])[name]
-                values = cells(column.take(pa.array(wanted)))
-            for row, value in zip(rows, values, strict=True):
-                row[name] = value
+                table = self._file.read_row_group(group, columns=names).take(pa.array(wanted))
+                for name in names:
+                    for row, value in zip(rows, cells(table[name]), strict=True):
+                        row[name] = value
         return rows
 
     def strata(self) -> dict[str, Mask]:

@@ -108,8 +108,13 @@ class FitsRows(TableRows):
             hdu = hdus[self._hdu]
             some = hdu.data[numbers]
             for column in hdu.columns:
-                values = some.field(column.name)
-                absent = self._undefined(some, column)
+                if "P" in str(column.format) or "Q" in str(column.format):
+                    # Arrays of variable length can only be had through the whole table.
+                    values = [hdu.data.field(column.name)[number] for number in numbers.tolist()]
+                    absent = np.zeros(len(numbers), dtype=bool)
+                else:
+                    values = some.field(column.name)
+                    absent = self._undefined(some, column)
                 for row, value, missing in zip(found, values, absent, strict=True):
                     row[column.name] = self._cell(value, missing)
             del some

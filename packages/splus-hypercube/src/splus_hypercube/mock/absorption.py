@@ -190,7 +190,7 @@ def absorption_profiles(wavelength: Float, blur_km_s: float = 0.0) -> Float:
         "sodium": _lines(_SODIUM, 150.0, blur_km_s),
         "potassium": _lines(_POTASSIUM, 160.0, blur_km_s),
         "iron": _lines(_IRON, 110.0, blur_km_s),
-        "metals_blue": _forest(1, 480.0, blur_km_s),
+        "metals_blue": _forest(1, 540.0, blur_km_s),
         "metals_red": _forest(2, 950.0, blur_km_s),
         "titanium_oxide": _bands(_TITANIUM_OXIDE, 5.0),
         "calcium_hydride": _bands(_CALCIUM_HYDRIDE, 5.0),

@@ -31,10 +31,10 @@ _FIBRE_RADIUS_ARCSEC = 0.75
 _STAR_FIBRE_FRACTION = 0.78
 _TARGET_EPOCH = 2016.0
 _FLUX_UNIT = 1e-17
-# Noise of the second tile, whose exposures are shorter, over that of the first.
-_TILE_NOISE = (1.0, 1.9)
+# The first tile is shallow, so that the better of two spectra is not the first to be found.
+_TILE_NOISE = (1.9, 1.0)
 _TILE_OFFSETS_ARCSEC = ((1100.0, 700.0), (-1900.0, 400.0))
-_SECOND_TILE_ALONE = 0.2
+_SHALLOW_ALONE = 0.2
 _BOTH_TILES = 0.25
 _BAD_FIBRES = 0.04
 
@@ -81,7 +81,7 @@ class DesiTile:
     ra, dec : float
         Centre, degrees.
     noise : float
-        Noise relative to the first tile.
+        Noise relative to a tile of full depth.
     target : ndarray of int64, shape (n,)
         Index into the targets, or -1 for a fibre without one.
     objtype : ndarray of str, shape (n,)
@@ -155,6 +155,7 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
         lenders=seen,
         strangers_per_seen=0.03,
         strangers_clear=True,
+        outskirts_share=0.1,
     )
     # A neighbour within the radius of a target is a faint copy of it, so that the target has the
     # better spectrum as well as the smaller separation.
@@ -183,12 +184,12 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
     first_of = np.full(len(sky), -1, dtype=np.int64)
     first_of[entries.owner[: len(seen)]] = np.arange(len(seen))
     lottery[inside] = lottery[first_of[entries.beside[inside]]]
-    on_second = lottery < _SECOND_TILE_ALONE + _BOTH_TILES
-    on_first = lottery >= _SECOND_TILE_ALONE
-    on_second &= ~(inside & on_first)
+    on_shallow = lottery < _SHALLOW_ALONE + _BOTH_TILES
+    on_deep = lottery >= _SHALLOW_ALONE
+    on_shallow &= ~(inside & on_deep)
     return targets, [
         _tile(sky, catalogue, targets, np.flatnonzero(chosen), number, rng)
-        for number, chosen in enumerate((on_first, on_second))
+        for number, chosen in enumerate((on_shallow, on_deep))
     ]
 
 

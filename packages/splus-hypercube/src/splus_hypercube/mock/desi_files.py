@@ -163,7 +163,7 @@ def _resolution(count: int, pixels: int) -> NDArray[np.float32]:
 
 
 def _noise(arm: str) -> Float:
-    """Standard deviation of a pixel of the first tile: the ends of the arm and the night sky."""
+    """Standard deviation of a pixel of a deep tile: the ends of the arm and the night sky."""
     wavelength = arm_wavelength(arm)
     middle, end = _NOISE[arm]
     noise = middle + (end - middle) * np.exp(-(wavelength - wavelength[0]) / 180.0)

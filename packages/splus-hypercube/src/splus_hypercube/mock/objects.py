@@ -24,9 +24,10 @@ Bool = NDArray[np.bool_]
 _MARGIN_ARCSEC = 90.0
 _OUTSIDE_FACTORS = (1.08, 1.9)
 _INSIDE_FACTORS = (0.45, 0.93)
-_OUTSIDE_SHARE = 0.04
+_OUTSIDE_SHARE = 0.05
 _INSIDE_SHARE = 0.02
 _CLEAR_FACTOR = 2.2
+_LARGEST_RING = 4.0  # area of the frame around the image, relative to the image's
 _FAINTER_MAG = (1.0, 2.5)
 
 
@@ -88,6 +89,7 @@ def assemble_entries(
     lenders: Int,
     strangers_per_seen: float,
     strangers_clear: bool = False,
+    outskirts_share: float = 1.0,
 ) -> Entries:
     """Put together counterparts, strangers and planted neighbours.
 
@@ -109,6 +111,8 @@ def assemble_entries(
         Number of strangers within the image for each source seen.
     strangers_clear : bool, optional
         Keep strangers well away from every source.
+    outskirts_share : float, optional
+        Density outside the image, where S-PLUS lists nothing, relative to that inside.
 
     Returns
     -------
@@ -116,18 +120,15 @@ def assemble_entries(
         Counterparts in the order given, then strangers, then planted neighbours.
     """
     half = field.half_size_arcsec
-    share = ((half + _MARGIN_ARCSEC) / half) ** 2
-    outskirts = (share - 1.0) * (1.0 + strangers_per_seen) * len(seen)
-    count = 0
-    if len(lenders):
-        count = round(strangers_per_seen * len(seen) + min(outskirts, 4.0 * len(seen)))
     reach = half + _MARGIN_ARCSEC
-    stranger_ra, stranger_dec = offset(
-        np.full(count, field.ra),
-        np.full(count, field.dec),
-        rng.uniform(-reach, reach, count),
-        rng.uniform(-reach, reach, count),
-    )
+    inner = outer = 0
+    if len(lenders):
+        inner = round(strangers_per_seen * len(seen))
+        ring = min((reach / half) ** 2 - 1.0, _LARGEST_RING) * outskirts_share
+        outer = round(ring * (1.0 + strangers_per_seen) * len(seen))
+    x, y = _strangers(rng, half, reach, inner, outer)
+    count = len(x)
+    stranger_ra, stranger_dec = offset(np.full(count, field.ra), np.full(count, field.dec), x, y)
     if strangers_clear:
         _, near, _ = neighbours(
             catalogue_ra, catalogue_dec, stranger_ra, stranger_dec, _CLEAR_FACTOR * radius_arcsec
@@ -156,6 +157,18 @@ def assemble_entries(
     )
 
 
+def _strangers(
+    rng: np.random.Generator, half: float, reach: float, inner: int, outer: int
+) -> tuple[Float, Float]:
+    """Offsets from the centre: some within a square, some in the frame around it, arcsec."""
+    points = rng.uniform(-half, half, size=(inner, 2))
+    while len(points) < inner + outer:
+        more = rng.uniform(-reach, reach, size=(outer, 2))
+        more = more[np.abs(more).max(axis=1) > half]
+        points = np.concatenate([points, more])[: inner + outer]
+    return points[:, 0], points[:, 1]
+
+
 def _plant(
     rng: np.random.Generator,
     seen: Int,
@@ -166,8 +179,9 @@ def _plant(
     """Neighbours just outside the radius of unseen sources and inside it of seen ones."""
     count = len(catalogue_ra)
     unseen = np.setdiff1d(np.arange(count), seen)
-    outside = _some(rng, unseen, _OUTSIDE_SHARE)
-    inside = _some(rng, seen, _INSIDE_SHARE)
+    # A survey that sees few sources gets few neighbours.
+    outside = _some(rng, unseen, round(_OUTSIDE_SHARE * min(len(seen), len(unseen))))
+    inside = _some(rng, seen, round(_INSIDE_SHARE * len(seen)))
     sources = np.concatenate([outside, inside]).astype(np.int64)
     distance = radius_arcsec * np.concatenate(
         [
@@ -185,8 +199,8 @@ def _plant(
     return sources, ra, dec
 
 
-def _some(rng: np.random.Generator, rows: Int, share: float) -> Int:
-    """A share of rows, but at least one where there are any."""
+def _some(rng: np.random.Generator, rows: Int, number: int) -> Int:
+    """A number of rows, but at least one where there are any."""
     if not len(rows):
         return rows
-    return np.sort(rng.choice(rows, max(1, round(share * len(rows))), replace=False))
+    return np.sort(rng.choice(rows, max(1, number), replace=False))

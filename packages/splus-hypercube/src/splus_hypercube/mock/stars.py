@@ -131,7 +131,7 @@ def _strengths(teff: Float, logg: Float, feh: Float, alpha_fe: Float) -> Float:
         "sodium": 0.50 * 10.0 ** (0.30 * feh + 0.13 * gravity) * cool,
         "potassium": 0.60 * 10.0 ** (0.25 * feh + 0.16 * gravity) * molecules,
         "iron": 0.42 * 10.0 ** (0.42 * feh - 0.02 * gravity) * cool,
-        "metals_blue": 0.80 * 10.0 ** (0.42 * feh - 0.035 * gravity) * cool,
+        "metals_blue": 1.15 * 10.0 ** (0.42 * feh - 0.035 * gravity) * cool,
         "metals_red": 0.22 * 10.0 ** (0.38 * feh + 0.02 * gravity) * cool,
         "titanium_oxide": 1.05 * 10.0 ** (0.30 * alpha - 0.02 * gravity) * molecules,
         "calcium_hydride": 0.55 * 10.0 ** (0.10 * alpha + 0.17 * gravity) * molecules,

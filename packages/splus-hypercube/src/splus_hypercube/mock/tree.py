@@ -176,8 +176,9 @@ def _write_tree(place: Path, fields: tuple[MockField, ...], sources: int, progre
             rows, table = _write_field(place, field, sources, ztf)
             apogee.append(rows.apogee)
             specz.append(rows.specz)
-            for tile in rows.tiles:
-                tiles.append(f"{tile.tileid},{tile.ra:.6f},{tile.dec:.6f},main,dark")
+            tiles.extend(
+                f"{tile.tileid},{tile.ra:.6f},{tile.dec:.6f},main,dark" for tile in rows.tiles
+            )
             truth.write(table)
             spectra.write(spectra_table(rows.targets))
     ztf.close()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from splus_hypercube.bands import BANDS
 from splus_hypercube.mock.apogee import APOGEE_RADIUS_ARCSEC, DUPLICATE_BIT, ApogeeRows
 from splus_hypercube.mock.desi import DESI_RADIUS_ARCSEC, DesiTile, Targets
+from splus_hypercube.mock.extinction import TOTAL_TO_SELECTIVE
 from splus_hypercube.mock.fields import EPOCH_JYEAR
 from splus_hypercube.mock.gaia import GAIA_RADIUS_ARCSEC, GaiaCatalogue
 from splus_hypercube.mock.images import Apertures
@@ -32,6 +33,23 @@ __all__ = ["Matches", "SurveyRows", "desi_matches", "spectra_table", "truth_tabl
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+_UNITS = {
+    "ra": "deg",
+    "dec": "deg",
+    "true_ra": "deg",
+    "true_dec": "deg",
+    "teff": "K",
+    "logg": "log10(cm/s2)",
+    "feh": "dex",
+    "alpha_fe": "dex",
+    "extinction": "mag",
+    "distance_pc": "pc",
+    "radial_velocity": "km/s",
+    "pmra": "mas/yr",
+    "pmdec": "mas/yr",
+    "parallax": "mas",
+    "halpha_width_angstrom": "angstrom",
+}
 _VARIABILITY = np.array(["constant", "rr_lyrae", "eclipsing", "damped_random_walk"])
 
 
@@ -120,32 +138,15 @@ def truth_table(
     Returns
     -------
     pyarrow.Table
-        Units and descriptions are in the metadata of the fields.
+        Units are in the metadata of the fields.
     """
     columns: dict[str, pa.Array] = {
         **_source_columns(sky, catalogue, apertures),
         **_survey_columns(catalogue, rows),
     }
-    units = {
-        "ra": "deg",
-        "dec": "deg",
-        "true_ra": "deg",
-        "true_dec": "deg",
-        "teff": "K",
-        "logg": "log10(cm/s2)",
-        "feh": "dex",
-        "alpha_fe": "dex",
-        "extinction": "mag",
-        "distance": "pc",
-        "radial_velocity": "km/s",
-        "pmra": "mas/yr",
-        "pmdec": "mas/yr",
-        "parallax": "mas",
-        "half_light_radius": "arcsec",
-    }
     fields = []
     for name, values in columns.items():
-        unit = units.get(name, "")
+        unit = _UNITS.get(name, "")
         if name.startswith("mag_"):
             unit = "mag"
         elif name.startswith("aperture_"):
@@ -172,14 +173,14 @@ def _source_columns(
         "class": pa.array(np.array(CLASS_NAMES)[sky.kind].tolist()),
         "variability": pa.array(_VARIABILITY[sky.variability].tolist()),
         "redshift": pa.array(population.redshift),
-        "extinction": pa.array(3.1 * population.ebv),
+        "extinction": pa.array(TOTAL_TO_SELECTIVE * population.ebv),
     }
     for name, values in (
         ("teff", population.teff),
         ("logg", population.logg),
         ("feh", population.feh),
         ("alpha_fe", population.alpha_fe),
-        ("distance", population.distance_pc),
+        ("distance_pc", population.distance_pc),
         ("radial_velocity", sky.radial_velocity),
         ("pmra", sky.pmra),
         ("pmdec", sky.pmdec),
@@ -188,8 +189,8 @@ def _source_columns(
         columns[name] = pa.array(values, mask=~star)
     for name, values in (
         ("young_fraction", population.light[:, -1]),
-        ("halpha_width", population.halpha_width),
-        ("half_light_radius", population.half_light_arcsec),
+        ("halpha_width_angstrom", population.halpha_width),
+        ("half_light_radius_arcsec", population.half_light_arcsec),
         ("axis_ratio", population.axis_ratio),
     ):
         columns[name] = pa.array(values, mask=~galaxy)
@@ -208,7 +209,9 @@ def _survey_columns(catalogue: SplusCatalogue, rows: SurveyRows) -> dict[str, pa
     at_gaia = Matches.find(catalogue, *gaia.at_epoch(EPOCH_JYEAR), GAIA_RADIUS_ARCSEC)
     columns = {"gaia_source_id": at_gaia.pick(gaia.source_id)}
     columns.update(at_gaia.columns("gaia", gaia.entries.owner))
-    has_xp = np.where(at_gaia.nearest >= 0, gaia.has_xp[at_gaia.nearest], False)
+    has_xp = np.zeros(len(catalogue.ra), dtype=bool)
+    found = at_gaia.nearest >= 0
+    has_xp[found] = gaia.has_xp[at_gaia.nearest[found]]
     columns["has_xp"] = pa.array(has_xp)
 
     ztf = rows.ztf
@@ -268,15 +271,17 @@ def desi_matches(catalogue: SplusCatalogue, tiles: list[DesiTile]) -> tuple[Matc
     tile, fibre : ndarray of int64
         Tile and row within it of each usable fibre.
     """
-    parts = [np.flatnonzero(tile.usable) for tile in tiles]
-    fibre = np.concatenate([*parts, np.zeros(0, dtype=np.int64)])
-    tile = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    ra = np.concatenate([*(t.fibre_ra[p] for t, p in zip(tiles, parts, strict=True)), np.zeros(0)])
-    dec = np.concatenate(
-        [*(t.fibre_dec[p] for t, p in zip(tiles, parts, strict=True)), np.zeros(0)]
-    )
-    # The first tile has the less noise, and of equal separations the first row is the nearest.
-    return Matches.find(catalogue, ra, dec, DESI_RADIUS_ARCSEC), tile, fibre
+    none = np.zeros(0, dtype=np.int64)
+    tile, fibre, ra, dec = [none], [none], [np.zeros(0)], [np.zeros(0)]
+    # Of equal separations the first row is the nearest: the better tiles come first.
+    for number in sorted(range(len(tiles)), key=lambda place: tiles[place].noise):
+        rows = np.flatnonzero(tiles[number].usable)
+        tile.append(np.full(len(rows), number))
+        fibre.append(rows)
+        ra.append(tiles[number].fibre_ra[rows])
+        dec.append(tiles[number].fibre_dec[rows])
+    matches = Matches.find(catalogue, np.concatenate(ra), np.concatenate(dec), DESI_RADIUS_ARCSEC)
+    return matches, np.concatenate(tile), np.concatenate(fibre)
 
 
 def _desi_columns(catalogue: SplusCatalogue, rows: SurveyRows) -> dict[str, pa.Array]:
@@ -291,8 +296,8 @@ def _desi_columns(catalogue: SplusCatalogue, rows: SurveyRows) -> dict[str, pa.A
         owner[part] = np.where(target >= 0, rows.targets.owner[target], -1)
         place = f"{one.tileid}/{one.night}"
         path[part] = [
-            f"{place}/coadd-{number}-{one.tileid}-thru{one.night}.fits"
-            for number in petal[fibre[part]].tolist()
+            f"{place}/coadd-{spectrograph}-{one.tileid}-thru{one.night}.fits"
+            for spectrograph in petal[fibre[part]].tolist()
         ]
     columns = {
         "desi_TARGETID": matches.pick(identifier),

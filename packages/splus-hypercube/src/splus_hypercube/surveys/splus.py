@@ -26,10 +26,22 @@ __all__ = [
     "catalogue_schema",
     "image_epoch_jyear",
     "list_images",
+    "photometric_cards",
     "read_image_header",
 ]
 
 Float = NDArray[np.float64]
+
+_PHOTOMETRIC_CARDS = (
+    "BUNIT",
+    "MAGZP",
+    "EXPTIME",
+    "GAIN",
+    "MJD-OBS",
+    "DATE-OBS",
+    "FWHMSEXT",
+    "SATURATE",
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,12 @@ def read_image_header(path: Path) -> Header:
     """Header of the image in a file: HDU 1 of a compressed file, HDU 0 of a plain one."""
     with open_fits(path) as file:
         return file.image().header
+
+
+def photometric_cards(header: Header) -> dict[str, object]:
+    """The header cards by which the pixels of cutouts become fluxes and magnitudes."""
+    found = {key: header.get(key) for key in _PHOTOMETRIC_CARDS}
+    return {key: value for key, value in found.items() if isinstance(value, (int, float, str))}
 
 
 def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:

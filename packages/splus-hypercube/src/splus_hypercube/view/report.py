@@ -193,7 +193,7 @@ def _sources(cubes: Sequence[Path]) -> str:
 def _example(example: Example) -> str:
     with open_cube(example.path) as cube:
         source = read_row(cube, example.row)
-    logger.info("drawing %s", source.identifier)
+    logger.debug("drawing %s", source.identifier)
     light, dark = (
         source_png(source, theme, dots_per_inch=_EXAMPLE_DOTS_PER_INCH) for theme in (LIGHT, DARK)
     )

@@ -83,7 +83,7 @@ def truth_section(rows: Sequence[SurveyComparison]) -> str:
         state = bad(f"{row.wrong} wrong") if row.wrong else good("all right")
         body.append(
             [
-                SURVEY_TITLES.get(row.survey, row.survey),
+                SURVEY_TITLES.get(row.survey, "S-PLUS sources"),
                 number(counted(row.expected)),
                 number(counted(row.found)),
                 number(counted(row.wrong)),

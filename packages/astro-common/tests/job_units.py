@@ -51,7 +51,7 @@ def meet(arguments):
     """Wait until another unit is here too: only units side by side ever end."""
     folder, name, other = arguments
     (Path(folder) / name).touch()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (Path(folder) / other).exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{other} never came")
@@ -64,7 +64,7 @@ def write_slowly(path):
     with atomic_path(path) as partial:
         partial.write_bytes(b"half")
         Path(f"{path}.pid").write_text(str(os.getpid()))
-        time.sleep(120)
+        time.sleep(600)
 
 
 def write_slowly_and_refuse_to_end(path):

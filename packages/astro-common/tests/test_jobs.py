@@ -139,6 +139,46 @@ def test_worker_of_a_cluster_that_dies(job_units, cluster):
     assert run_units(job_units.chosen, {"u1": 1}, scheduler=cluster).done == ["u1"]
 
 
+def test_process_that_dies_between_units_is_replaced(job_units):
+    """Nobody's fault: the unit that it would have got runs in a fresh process."""
+    found = {}
+
+    def on_done(name, value):
+        found[name] = value
+        if name == "a":
+            process = psutil.Process(value[0])
+            process.kill()
+            process.wait(timeout=60)
+
+    units = {"a": 0, "b": 1}
+    outcome = run_units(job_units.surroundings, units, workers=2, on_done=on_done)
+    assert outcome.failed == []
+    assert found["a"][0] != found["b"][0]
+
+
+def test_process_that_cannot_start_fails_its_units(job_units, tmp_path):
+    """A program without a main guard runs itself again in each worker, which refuses."""
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(HERE)!r})
+            import job_units
+            from astro_common.jobs import run_units
+            units = {{"a": "x" * 10_000_000, "b": "y"}}
+            for failure in run_units(job_units.double, units, workers=2).failed:
+                print(failure.unit, failure.reason)
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=120
+    )
+    lines = sorted(done.stdout.splitlines())
+    assert lines == [f"{unit} its worker process ended with exit status 1" for unit in "ab"]
+
+
 def test_result_or_argument_that_cannot_be_sent(job_units):
     units = {"u0": 0, "result": "unsendable", "argument": lambda: None, "u1": 1}
     outcome = run_units(job_units.chosen, units, workers=2)
@@ -257,6 +297,21 @@ def test_number_of_workers(job_units, workers):
 def test_workers_and_a_scheduler(job_units):
     with pytest.raises(ConfigurationError, match="one of the two"):
         run_units(job_units.double, {}, workers=2, scheduler="tcp://127.0.0.1:1")
+
+
+def test_cluster_without_workers_is_said_to_have_none(job_units, caplog):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        cluster.loop.call_later(0.5, cluster.scale, 1)
+        outcome = run_units(job_units.double, {"a": 1}, scheduler=cluster.scheduler_address)
+    assert outcome.done == ["a"]
+    assert "has no workers yet; waiting for one" in caplog.text
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "no address"])
@@ -473,7 +528,7 @@ class TestInterruption:
     def _gone(pids):
         """Whether no such process works any more; a moment is theirs to end."""
         alive = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-        _, left = psutil.wait_procs(alive, timeout=20)
+        _, left = psutil.wait_procs(alive, timeout=60)
         return left == []
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -481,7 +536,7 @@ class TestInterruption:
     def test_signal_to_the_program(self, start, number, workers):
         process, folder, pids = start(workers=workers)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 130
         assert out == ""
         assert err == "some-tool: interrupted\n"
@@ -491,7 +546,7 @@ class TestInterruption:
     def test_ctrl_c_reaches_all_processes(self, start):
         process, folder, pids = start()
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 130
         assert err == "some-tool: interrupted\n"
         assert self._gone(pids)
@@ -500,7 +555,7 @@ class TestInterruption:
     def test_worker_that_does_not_listen_is_killed(self, start):
         process, folder, pids = start("write_slowly_and_refuse_to_end")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 130
         assert err == "some-tool: interrupted\n"
         assert self._gone(pids)
@@ -509,7 +564,7 @@ class TestInterruption:
     def test_workers_do_not_outlive_a_killed_program(self, start):
         process, _, pids = start()
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         assert self._gone(pids)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 
 import pyarrow as pa
 import pytest
@@ -134,3 +136,24 @@ def test_characters_that_xml_has_not():
     (read,) = votable.parse(io.BytesIO(content)).get_first_table().fields
     assert read.name == "na?me"
     assert read.description == "bell ? and \\xff bytes"
+
+
+@pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is not installed")
+def test_stilts_finds_no_fault(tmp_path):
+    schema = pa.schema(
+        [
+            described("id", pa.int64(), ucd="meta.id;meta.main", description="A < B"),
+            described("wave", pa.list_(pa.float64()), unit="Angstrom", ucd="em.wl"),
+            described("image", pa.list_(pa.float32(), 9216), unit="adu"),
+            described("mag [AB]", pa.float32(), unit="mag", ucd="phot.mag;em.opt.R"),
+            described("name", pa.string()),
+            described("good", pa.bool_()),
+            described("time", pa.timestamp("us")),
+        ]
+    )
+    path = tmp_path / "a.vot"
+    path.write_text(votable_xml(schema, name="stars", text_lengths={"name": 4}), encoding="utf-8")
+    done = subprocess.run(
+        ["stilts", "votlint", f"votable={path}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -27,6 +27,7 @@ from measuring import (
     run_process,
 )
 
+from astro_common.parquet import ColumnOptions
 from astro_common.parquet.columns import writer_arguments
 
 OURS = "splus-hypercube build, process"
@@ -65,11 +66,25 @@ def build_words(config: Path, output: Path) -> list[str | Path]:
     return hypercube_command("build", "--config", config, "--out", output, "--overwrite", "-q")
 
 
+def dictionary_columns(metadata: Any) -> set[str]:
+    """Columns of a file that are written with a dictionary."""
+    found = set()
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            column = metadata.row_group(group).column(place)
+            if column.has_dictionary_page:
+                found.add(column.path_in_schema.split(".")[0])
+    return found
+
+
 def write_same_bytes(cube: Path, copy: Path) -> float:
     """Seconds in which pyarrow writes a hypercube's row groups, already in memory, to disk."""
     source = pq.ParquetFile(cube)
     schema = source.schema_arrow
-    arguments = writer_arguments(schema, "auto", None)
+    encoded = dictionary_columns(source.metadata)
+    arguments = writer_arguments(
+        schema, "auto", lambda field: ColumnOptions(dictionary=field.name in encoded)
+    )
     seconds = 0.0
     with copy.open("wb") as file:
         writer = pq.ParquetWriter(file, schema, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from functools import partial
@@ -104,6 +105,15 @@ def file_programs(left: Table, right: Table, folder: Path) -> dict[str, Any]:
     return programs
 
 
+def stilts_version() -> dict[str, str]:
+    """The installed version of STILTS, if there is one."""
+    stilts = shutil.which("stilts")
+    if stilts is None:
+        return {}
+    found = re.search(r"STILTS version (\S+)", run_process([stilts, "-version"]).stdout)
+    return {"stilts": found[1]} if found else {}
+
+
 def check_files(left: Table, ours_pairs: Any, folder: Path) -> None:
     """Require that the processes wrote the same pairs."""
     found = pq.read_table(folder / "ours.parquet")
@@ -160,7 +170,7 @@ def main() -> None:
         f"{len(left):,} sources to {len(right):,} in {arguments.side_deg:g} x "
         f"{arguments.side_deg:g} deg across RA 0 h; all programs give the same pairs. Arrays in "
         "memory, or whole processes that read two FITS files and write the matched rows.",
-        versions=peer_versions("astropy", "scipy"),
+        versions=peer_versions("astropy", "scipy") | stilts_version(),
     )
     expected = ours(left, right)
     same_pairs("astropy", expected, by_astropy(left, right))

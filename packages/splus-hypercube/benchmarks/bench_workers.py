@@ -10,7 +10,17 @@ from pathlib import Path
 
 from bench_field import build_words, cache_folder, make_field
 from dask.distributed import LocalCluster
-from measuring import Finished, Result, note, parser, peer_versions, report, require, run_process
+from measuring import (
+    Finished,
+    PeakMemory,
+    Result,
+    note,
+    parser,
+    peer_versions,
+    report,
+    require,
+    run_process,
+)
 
 FIELDS = 2
 
@@ -46,10 +56,16 @@ def main() -> None:
             dask: ["--scheduler", cluster.scheduler_address],
         }
         expected: dict[str, str] = {}
+        memory = 0.0
         for _ in range(arguments.repeats):
             for name, words in places.items():
                 output = Path(scratch) / "cubes"
-                runs[name].append(run_process([*build_words(config, output), *words]))
+                # The cluster's workers are children of this process, not of the command.
+                with PeakMemory() as family:
+                    finished = run_process([*build_words(config, output), *words])
+                runs[name].append(finished)
+                if name == dask:
+                    memory = max(memory, family.megabytes)
                 note(f"  {name}: {runs[name][-1].seconds:.1f} s")
                 found = digests(output)
                 require(len(found) == FIELDS, f"{name} wrote {len(found)} fields")
@@ -59,13 +75,13 @@ def main() -> None:
         "Two workers",
         f"Two mock fields of {arguments.sources:,} sources and 12 images of "
         f"{arguments.image_size:,} x {arguments.image_size:,} each, whole processes; the files "
-        "are the same byte by byte. The cluster was started before; its workers' memory is not "
-        "counted.",
+        "are the same byte by byte. The cluster was started before; its memory is that of the "
+        "command, the scheduler, both workers and the benchmark itself.",
         versions=peer_versions("dask", "distributed"),
     )
     for name, finished in runs.items():
-        memory = None if name == dask else max(run.peak_memory_mb for run in finished)
-        result.measured(name, statistics.median(run.seconds for run in finished), memory)
+        peak = memory if name == dask else max(run.peak_memory_mb for run in finished)
+        result.measured(name, statistics.median(run.seconds for run in finished), peak)
     for name in (two, dask):
         pairs = zip(runs[one], runs[name], strict=True)
         gain = statistics.median(alone.seconds / both.seconds for alone, both in pairs)

@@ -23,10 +23,17 @@ from astropy import units as u
 from astropy.coordinates import Distance, SkyCoord, search_around_sky
 from astropy.io import fits
 from astropy.nddata import Cutout2D, NoOverlapError
-from astropy.table import Table
 from astropy.time import Time
 from astropy.wcs import WCS
 from astropy_healpix import HEALPix
+from straightforward_tables import (
+    archive_files,
+    floats,
+    position,
+    read_fits,
+    read_gaia,
+    read_parquet,
+)
 
 BANDS = ("R", "I", "G", "U", "Z", "F378", "F395", "F410", "F430", "F515", "F660", "F861")
 CHUNK_ROWS = 500
@@ -35,42 +42,6 @@ DESI_ARMS = ("b", "r", "z")
 GAIA_EPOCH_JYEAR = 2016.0
 FASTEST_ARCSEC_PER_YEAR = 10.4
 TILE_RADIUS_DEG = 1.7
-
-
-def to_frame(table: Table) -> pd.DataFrame:
-    """An astropy table as a frame of Python objects: identifiers and missing values stay exact."""
-    columns: dict[str, list[Any]] = {}
-    for name in table.colnames:
-        column = table[name]
-        values = list(column)
-        if column.dtype.kind == "S":
-            values = [None if v is np.ma.masked else str(v).rstrip() for v in values]
-        elif column.ndim > 1:
-            values = [np.ravel(v).astype(v.dtype.newbyteorder("=")) for v in values]
-        columns[name] = [None if v is np.ma.masked else v for v in values]
-    return pd.DataFrame(columns, dtype=object)
-
-
-def read_fits(path: Path, hdu: int | str = 1) -> pd.DataFrame:
-    """A FITS table as a frame."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)
-        return to_frame(Table.read(path, hdu=hdu, mask_invalid=False))
-
-
-def read_gaia(path: Path) -> pd.DataFrame:
-    """A file of the Gaia archive as a frame."""
-    return to_frame(Table.read(path, format="ascii.ecsv", fill_values=[("null", "0")]))
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file as a frame of Python objects."""
-    return pd.read_parquet(path, dtype_backend="pyarrow", partitioning=None).astype(object)
-
-
-def floats(frame: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as numbers, NaN for missing."""
-    return pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
 class Field:
@@ -124,10 +95,6 @@ def match(name: str, field: Field, frame: pd.DataFrame, objects: SkyCoord, radiu
     return columns
 
 
-def position(frame: pd.DataFrame, ra: str, dec: str) -> SkyCoord:
-    return SkyCoord(floats(frame, ra) * u.deg, floats(frame, dec) * u.deg)
-
-
 def gaia(settings: dict[str, Any], root: Path, field: Field) -> Any:
     """Gaia at the epoch of the field, and positions at J2000."""
     years = abs(field.epoch_jyear - GAIA_EPOCH_JYEAR)
@@ -158,16 +125,6 @@ def gaia(settings: dict[str, Any], root: Path, field: Field) -> Any:
         then = stars.apply_space_motion(Time(2000.0, format="jyear"))
     frame["ra_j2000"], frame["dec_j2000"] = then.ra.deg.astype(object), then.dec.deg.astype(object)
     return match("gaia", field, frame, SkyCoord(now.ra, now.dec), settings["radius_arcsec"])
-
-
-def archive_files(folder: Path, stem: str, pixels: set[int]) -> list[Path]:
-    """Files of the Gaia archive that hold any of some pixels."""
-    found = []
-    for path in sorted(folder.glob(f"{stem}_*.csv.gz")):
-        first, last = (int(number) for number in re.findall(r"_(\d+)-(\d+)\.", path.name)[0])
-        if any(first <= pixel <= last for pixel in pixels):
-            found.append(path)
-    return found
 
 
 def gaia_xp(settings: dict[str, Any], root: Path, field: Field) -> Any:

@@ -20,6 +20,7 @@ from splus_hypercube.bands import BAND_NAMES
 from splus_hypercube.checking import check_cube
 from splus_hypercube.checking.comparison import Between, Near, cells, differences
 from splus_hypercube.checking.cube import choose_rows
+from splus_hypercube.checking.images import BandImage
 from splus_hypercube.checking.tables import open_table
 from splus_hypercube.configuration import load_configuration
 
@@ -320,6 +321,28 @@ def test_tables_are_read_with_all_their_kinds_of_columns(tmp_path):
         assert {"null", "unsigned", "lists", "text"} <= set(
             differences(other, row, list(kinds), kinds)
         )
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (2, 1)])
+def test_pixels_follow_the_header(tmp_path, axes):
+    # 36 pixels to an arcminute, the origin at pixel (10, 20) counted from 0; y runs south.
+    first, second = axes
+    header = fits.Header()
+    header[f"CTYPE{first}"], header[f"CTYPE{second}"] = "RA---TAN", "DEC--TAN"
+    header[f"CRVAL{first}"], header[f"CRVAL{second}"] = 0.0, -40.0
+    header[f"CRPIX{first}"], header[f"CRPIX{second}"] = 11.0, 21.0
+    header[f"CDELT{first}"], header[f"CDELT{second}"] = -1.0 / 2160, -1.0 / 2160
+    header["RADESYS"] = "ICRS"
+    path = tmp_path / "image.fits"
+    fits.PrimaryHDU(np.zeros((64, 48), np.float32), header).writeto(path)
+    ra = np.array([360.0 - 1 / 60 / np.cos(np.deg2rad(40.0)), 0.0, np.nan, 180.0])
+    dec = np.array([-40.0, -40.0 - 1 / 60, -40.0, 40.0])
+    image = BandImage.open(path)
+    assert image.shape == (64, 48)
+    found = dict(zip(axes, image.pixels(ra, dec), strict=True))
+    assert found[1][:2] == pytest.approx([46.0, 10.0], abs=1e-3)
+    assert found[2][:2] == pytest.approx([20.0, 56.0], abs=1e-2)
+    assert np.isnan(found[1][2:]).all()  # an unknown position, and the antipode
 
 
 def tree_splus(tree):

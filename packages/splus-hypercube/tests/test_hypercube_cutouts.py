@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
@@ -148,3 +149,39 @@ def test_a_header_without_a_usable_wcs_is_refused(tmp_path, cards):
     header.update(cards)
     with pytest.raises(InputError, match=r"image\.fits"):
         source_pixels(header, np.array([1.0]), np.array([1.0]), tmp_path / "image.fits")
+
+
+@pytest.mark.parametrize("frame", ["ICRS", "FK5", None])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_pixels_are_astropys_in_any_frame_and_order_of_axes(tmp_path, frame, swapped):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["DEC--TAN", "RA---TAN"] if swapped else ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [-30.0, 10.0] if swapped else [10.0, -30.0]
+    wcs.wcs.crpix = [500.5, 400.5]
+    wcs.wcs.cdelt = [0.55 / 3600, 0.55 / 3600]
+    header = wcs.to_header()
+    del header["RADESYS"]
+    header["EQUINOX"] = 2000.0
+    if frame is not None:
+        header["RADESYS"] = frame
+    rng = np.random.default_rng(1)
+    sky = SkyCoord(10 + rng.normal(0, 0.02, 50), -30 + rng.normal(0, 0.02, 50), unit="deg")
+    x, y = WCS(header).world_to_pixel(sky)
+    pixels = source_pixels(header, sky.ra.deg, sky.dec.deg, tmp_path)
+    assert pixels.x + pixels.dx == pytest.approx(x, abs=1e-6)
+    assert pixels.y + pixels.dy == pytest.approx(y, abs=1e-6)
+
+
+def test_strips_hold_whole_tiles(tmp_path):
+    image = np.zeros((1000, 200), np.float32)
+    read = []
+
+    def rows(start, stop):
+        read.append((start, stop))
+        return image[start:stop]
+
+    y = np.array([150, 500, 900])
+    with Scratch(tmp_path) as scratch:
+        strips = ImageStrips(rows, image.shape, y, SIZE, scratch, 1 << 30, tile_rows=100)
+        strips.cut(0, np.full(3, 100), y, np.empty((3, SIZE, SIZE), np.float32))
+    assert read == [(0, 300), (300, 600), (600, 900), (900, 1000)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,8 +228,11 @@ def test_files_that_are_no_fits_are_named(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent.fits: no such file"):
         open_fits(tmp_path / "absent.fits")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a regular file"):
         open_fits(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe: not a regular file"):
+        open_fits(tmp_path / "pipe")
     with pytest.raises(InputError, match="cannot be read"):
         open_fits("with\0zero.fits")
 

@@ -304,6 +304,13 @@ def test_scattered_rows_of_narrow_and_wide_tables(
     path.unlink()
 
 
+def test_a_column_may_be_asked_for_twice(stars: tuple[Path, pa.Table]) -> None:
+    path, whole = stars
+    read = read_table(path, columns=["id", "name", "id"], rows=[4, 2])
+    assert read.column(0).equals(read.column(2))
+    assert read.column(0).to_pylist() == whole.column("id").take([4, 2]).to_pylist()
+
+
 def test_rows_outside_the_table_are_an_index_error(stars: tuple[Path, pa.Table]) -> None:
     path, _ = stars
     with pytest.raises(IndexError, match="row 5000 of 5000"):

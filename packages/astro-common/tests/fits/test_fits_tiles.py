@@ -136,6 +136,27 @@ def test_what_cfitsio_writes(tmp_path: Path, algorithm: str, dtype: str) -> None
     assert_reads_as(path, expected)
 
 
+@pytest.mark.parametrize("smooth", [False, True])
+def test_lossy_hcompress(tmp_path: Path, smooth: bool) -> None:
+    y, x = np.mgrid[:50, :60]
+    image = (5000 * np.exp(-((x - 30) ** 2 + (y - 20) ** 2) / 200)).astype("i4")
+    path = compress(
+        tmp_path / "lossy.fits.fz", image, "HCOMPRESS_1",
+        tile_shape=(25, 30), hcomp_scale=20, hcomp_smooth=int(smooth),
+    )  # fmt: skip
+    expected = oracle(path)
+    assert 0 < np.abs(expected - image).max() < 100
+    assert_reads_as(path, expected)
+
+
+def test_tiles_that_are_not_compressed(tmp_path: Path) -> None:
+    for dtype in ("u1", "i2", "i4"):
+        path = compress(tmp_path / "plain.fits.fz", pixels(dtype), "NOCOMPRESS")
+        assert_reads_as(path, pixels(dtype))
+    path = compress(tmp_path / "plain.fits.fz", pixels("f4"), "NOCOMPRESS", quantize_level=0.0)
+    assert_reads_as(path, pixels("f4"))
+
+
 def test_blank_integers_become_nan(tmp_path: Path) -> None:
     image = pixels("i2")
     image[4, 7] = -32768

@@ -85,6 +85,7 @@ class FieldCutouts:
                 size_px,
                 target.scratch,
                 _STRIP_MEMORY_BYTES // len(present),
+                tile_rows=image.strip_rows,
             )
 
     def columns(self, run: RunSchema, start: int, stop: int) -> dict[str, pa.Array]:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import NDArray
 
 from astro_common.atomic import output_error
@@ -79,23 +81,29 @@ def source_pixels(header: Header, ra: Float, dec: Float, path: Path) -> SourcePi
             wcs = WCS(header).celestial
         if not wcs.has_celestial:
             raise InputError(path, "no celestial WCS", "CTYPE1, CRVAL1 and the like")
-        # The inverse of a projection is not defined on the far hemisphere: those become NaN.
-        pixels = wcs.all_world2pix(ra[known], dec[known], 0, quiet=True)
+        # The header's own frame: ICRS, or FK5 where RADESYS says so or is missing.
+        frame = wcs_to_celestial_frame(wcs)
+        sky = SkyCoord(ra[known], dec[known], unit="deg", frame="icrs").transform_to(frame)
+        lon, lat = sky.spherical.lon.deg, sky.spherical.lat.deg
+        world = np.empty((len(lon), 2))
+        world[:, wcs.wcs.lng], world[:, wcs.wcs.lat] = lon, lat
+        pixels = wcs.all_world2pix(world, 0, quiet=True)
+        # TAN maps the far hemisphere onto the image too.
+        pixels[~_same_side(wcs, lon, lat)] = np.nan
     except InputError:
         raise
     except Exception as error:  # wcslib has many error classes; all are about this header
         raise InputError(path, f"a WCS that cannot be used ({error})", "a valid one") from error
-    x[known], y[known] = pixels
-    x[known] = np.where(_same_side(wcs, ra[known], dec[known]), x[known], np.nan)
-    return SourcePixels(x, np.where(np.isnan(x), np.nan, y))
+    x[known], y[known] = pixels[:, 0], pixels[:, 1]
+    return SourcePixels(x, y)
 
 
-def _same_side(wcs: WCS, ra: Float, dec: Float) -> NDArray[np.bool_]:
-    """Which positions lie in the hemisphere of the image; TAN maps the other one onto it too."""
-    centre_ra, centre_dec = np.deg2rad(wcs.wcs.crval)
-    alpha, delta = np.deg2rad(ra), np.deg2rad(dec)
-    cosine = np.sin(delta) * np.sin(centre_dec)
-    cosine += np.cos(delta) * np.cos(centre_dec) * np.cos(alpha - centre_ra)
+def _same_side(wcs: WCS, lon: Float, lat: Float) -> NDArray[np.bool_]:
+    """Which positions lie in the hemisphere of the image's reference point."""
+    centre = np.deg2rad(wcs.wcs.crval)
+    alpha, delta = np.deg2rad(lon), np.deg2rad(lat)
+    cosine = np.sin(delta) * np.sin(centre[wcs.wcs.lat])
+    cosine += np.cos(delta) * np.cos(centre[wcs.wcs.lat]) * np.cos(alpha - centre[wcs.wcs.lng])
     return np.asarray(cosine > 0.0)
 
 
@@ -160,9 +168,11 @@ class ImageStrips:
         Gives the temporary file.
     memory_bytes : int
         Memory that strips may take.
+    tile_rows : int
+        Height of the image's compressed tiles.
     """
 
-    STRIP_ROWS = 256
+    MIN_STRIP_ROWS = 256
 
     def __init__(
         self,
@@ -172,15 +182,18 @@ class ImageStrips:
         size_px: int,
         scratch: Scratch,
         memory_bytes: int,
+        tile_rows: int = 1,
     ) -> None:
+        # Whole rows of tiles, so that no tile is decompressed twice.
+        self._strip_rows = -(-self.MIN_STRIP_ROWS // tile_rows) * tile_rows
         self._read = read
         self.shape = shape
         self._size = size_px
         self._scratch = scratch
         n_y, n_x = shape
-        self._strip_bytes = max(min(self.STRIP_ROWS, n_y) * n_x * 4, 1)
+        self._strip_bytes = max(min(self._strip_rows, n_y) * n_x * 4, 1)
         # A cutout spans several strips, which must be able to live together.
-        self._max_strips = max(memory_bytes // self._strip_bytes, size_px // self.STRIP_ROWS + 3)
+        self._max_strips = max(memory_bytes // self._strip_bytes, size_px // self._strip_rows + 3)
         self._strips: dict[int, Image] = {}
         self._spilled: dict[int, int] = {}
         self._file: IO[bytes] | None = None
@@ -190,13 +203,13 @@ class ImageStrips:
         """First and last strip of each source's cutout; first > last outside the image."""
         low = np.maximum(y - self._size // 2, 0)
         high = np.minimum(y - self._size // 2 + self._size, self.shape[0]) - 1
-        first, last = low // self.STRIP_ROWS, high // self.STRIP_ROWS
+        first, last = low // self._strip_rows, high // self._strip_rows
         outside = high < low
         return np.where(outside, 1, first), np.where(outside, 0, last)
 
     def _last_uses(self, y: NDArray[np.int64]) -> NDArray[np.int64]:
         """The last source that needs each strip, -1 for none."""
-        uses = np.full(-(-self.shape[0] // self.STRIP_ROWS), -1, dtype=np.int64)
+        uses = np.full(-(-self.shape[0] // self._strip_rows), -1, dtype=np.int64)
         first, last = self._needed(y)
         number = np.arange(len(y))
         for step in range(int((last - first).max(initial=-1)) + 1):
@@ -239,12 +252,12 @@ class ImageStrips:
         y: NDArray[np.int64],
         out: NDArray[np.float32],
     ) -> None:
-        first_row = strip * self.STRIP_ROWS
+        first_row = strip * self._strip_rows
         if strip in self._spilled and strip not in self._strips:
             self._cut_from_file(strip, rows, x, y, out)
             return
         if strip not in self._strips:
-            stop = min(first_row + self.STRIP_ROWS, self.shape[0])
+            stop = min(first_row + self._strip_rows, self.shape[0])
             self._make_room()
             self._strips[strip] = self._read(first_row, stop)
         cut(self._strips[strip], x, y, out, first_row=first_row, rows=rows)
@@ -272,8 +285,8 @@ class ImageStrips:
     ) -> None:
         """Read the few rows of single cutouts back."""
         n_y, n_x = self.shape
-        first_row = strip * self.STRIP_ROWS
-        stop_row = min(first_row + self.STRIP_ROWS, n_y)
+        first_row = strip * self._strip_rows
+        stop_row = min(first_row + self._strip_rows, n_y)
         if self._file is None:
             raise RuntimeError("a strip is said to be spilled, but nothing was")
         file = self._file.fileno()

@@ -5,13 +5,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from splus_hypercube.bands import BANDS
 from splus_hypercube.mock import write_mock
+from splus_hypercube.mock.camera import CAMERA
 from splus_hypercube.mock.fields import MockField, mock_fields
+from splus_hypercube.mock.images import Apertures
 from splus_hypercube.mock.sky import Sky, make_sky
+from splus_hypercube.mock.splus import SplusCatalogue, make_catalogue
 
 SEED = 20
-SOURCES = 160
-SIZE_PX = 320
+SOURCES = 140
+SIZE_PX = 300
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,14 @@ def mock_field() -> MockField:
 def mock_sky(mock_field: MockField) -> Sky:
     """Enough sources for statistics."""
     return make_sky(mock_field, 2000)
+
+
+@pytest.fixture(scope="session")
+def mock_catalogue(mock_sky: Sky) -> SplusCatalogue:
+    """The S-PLUS catalogue of that sky as if all sources were point-like, without images."""
+    fluxes = {}
+    for band in BANDS:
+        exposure = CAMERA[band.name]
+        total = 10 ** (-0.4 * (mock_sky.mags[band.catalogue_name] - exposure.zero_point))
+        fluxes[band.name] = total * exposure.aperture_fraction
+    return make_catalogue(mock_sky, Apertures(fluxes, fluxes))

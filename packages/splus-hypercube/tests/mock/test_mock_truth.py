@@ -17,6 +17,14 @@ from astropy.time import Time
 FIELDS = ("SPLUS-s02s05", "SPLUS-s23s01", "SPLUS-s90s01", "SPLUS-n05s02")
 
 
+pytestmark = [
+    # Gaia's own units, such as 'dex' in quotes, are not all known to astropy.
+    pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning"),
+    # ERFA says so when it keeps a far star below the speed of light.
+    pytest.mark.filterwarnings("ignore:.*distance overridden"),
+]
+
+
 @pytest.fixture(scope="module")
 def gaia(mock_tree: Path) -> Table:
     """All Gaia sources, with positions at the epoch of the images in ``then``."""
@@ -26,7 +34,7 @@ def gaia(mock_tree: Path) -> Table:
     ]
     table = vstack([item for item in tables if len(item)], metadata_conflicts="silent")
     values = {
-        name: np.ma.filled(np.ma.masked_array(table[name]).astype(float), np.nan)
+        name: np.ma.filled(np.ma.array(table[name].data, dtype=float, copy=True), np.nan)
         for name in ("ra", "dec", "pmra", "pmdec", "parallax", "radial_velocity")
     }
     moving = np.isfinite(values["pmra"])
@@ -93,8 +101,8 @@ def test_gaia_at_its_own_epoch_would_lose_the_fast_stars(one, gaia):
     assert truth["gaia_is_same_source"][fast].all()
     unmoved = SkyCoord(gaia["ra"], gaia["dec"], unit="deg")
     nearest, _ = match(sources, unmoved, 1.2)
-    found = np.array(gaia["source_id"])[nearest]
-    assert not (found[fast] == truth["gaia_source_id"][fast]).any()
+    same = np.array(gaia["source_id"])[nearest] == truth["gaia_source_id"].to_numpy()
+    assert not ((nearest >= 0) & same)[fast].any()
 
 
 def test_gaia_xp(one, mock_tree):
@@ -199,10 +207,9 @@ def test_the_bare_field_has_gaia_alone(one):
 
 def test_most_matches_are_of_the_same_source(one):
     _, truth = one
-    for survey in ("gaia", "ztf", "desi", "apogee", "specz", "vista"):
-        same = truth[f"{survey}_is_same_source"].dropna()
-        if len(same):
-            assert same.mean() > 0.9, survey
+    surveys = ("gaia", "ztf", "desi", "apogee", "specz", "vista")
+    same = pd.concat([truth[f"{survey}_is_same_source"].dropna() for survey in surveys])
+    assert same.mean() > 0.95
 
 
 def test_some_strangers_lie_just_outside_the_radius(one, mock_tree, gaia):

@@ -70,6 +70,15 @@ def test_the_scale_is_the_same_in_units_of_the_noise() -> None:
     np.testing.assert_allclose(stretch(faint), stretch(7.0 * faint + 500.0), atol=2e-4)
 
 
+def test_the_source_sets_the_scale_and_not_its_neighbour() -> None:
+    image = noise()
+    image[22:26, 22:26] = 100.0 + 3.0 * 40.0
+    alone = Stretch([image]).brightest_sigma
+    assert alone == pytest.approx(40.0, rel=0.1)
+    image[2:8, 2:8] = 100.0 + 3.0 * 5000.0
+    assert Stretch([image]).brightest_sigma == pytest.approx(alone, rel=0.05)
+
+
 @pytest.mark.parametrize("image", [np.full((8, 8), 5.0), np.full((8, 8), np.nan)])
 def test_images_without_noise_or_data(image: np.ndarray) -> None:
     shown = Stretch([image.astype(np.float32)])(image.astype(np.float32))

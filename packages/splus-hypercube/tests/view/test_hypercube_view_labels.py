@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from splus_hypercube.view.labels import label_above, spread, with_minus_signs
+from splus_hypercube.view.labels import label_above, measured, spread, with_minus_signs
 from splus_hypercube.view.theme import LIGHT
 
 POSITIONS = st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=30).map(sorted)
@@ -55,6 +55,22 @@ def test_labels_stand_at_their_places(scale: str) -> None:
     to_axes = axes.transData + axes.transAxes.inverted()
     expected = [to_axes.transform((x, 0.5))[0] for x in (2.0, 50.0)]
     np.testing.assert_allclose([text.get_position()[0] for text in texts], expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.368744, 0.0000031, "0.3687440 ± 0.0000031"),
+        (0.1, 0.0001, "0.10000 ± 0.00010"),
+        (2.5, 0.3, "2.50000 ± 0.30000"),
+        (-1.5, None, "\N{MINUS SIGN}1.50000"),
+        (1.0, 0.0, "1.00000"),
+        (1.0, float("nan"), "1.00000"),
+        (1.0, 1e-30, "1.000000000 ± 0.000000000"),
+    ],
+)
+def test_a_value_with_its_error(value: float, error: float | None, text: str) -> None:
+    assert measured(value, error, 5) == text
 
 
 def test_minus_signs() -> None:

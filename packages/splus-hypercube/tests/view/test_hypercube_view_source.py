@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from astro_common.errors import InputError
+from astro_common.parquet import ParquetWriter, read_metadata
+from splus_hypercube.schema import METADATA_KEY
 from splus_hypercube.view.source import read_source
 
 GAIA_ID = 2_684_354_560_000_000_001
@@ -97,6 +100,20 @@ def test_only_the_row_group_of_the_source_is_read(
     with_cutouts = [(group, names) for group, names in read if "splus_cut_R" in names]
     assert with_cutouts == [(1, ("splus_cut_R",))]
     assert {group for group, names in read if names != ("id",)} == {1}
+
+
+def test_cutouts_that_are_not_square(cube_path: Path, tmp_path: Path) -> None:
+    table = pq.read_table(cube_path).slice(0, 1)
+    place = table.schema.get_field_index("splus_cut_R")
+    field = table.schema.field(place).with_type(pa.list_(pa.float32(), 575))
+    table = table.set_column(place, field, pa.array([[0.0] * 575], field.type))
+    table = table.drop_columns(["splus_cut_G"])
+    metadata = {METADATA_KEY: read_metadata(cube_path)[METADATA_KEY]}
+    path = tmp_path / "odd.parquet"
+    with ParquetWriter(path, table.schema.remove_metadata(), metadata=metadata) as writer:
+        writer.write(table.replace_schema_metadata(None))
+    with pytest.raises(InputError, match="575 pixels in splus_cut_R; expected a square cutout"):
+        read_source(path, "iDR6_F1_0000")
 
 
 def test_unknown_source(cube_path: Path) -> None:

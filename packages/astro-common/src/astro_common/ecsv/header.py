@@ -9,6 +9,7 @@ import csv
 import io
 import math
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -119,11 +120,25 @@ def read_layout(text: TableText) -> Layout:
     return Layout(columns, delimiter, lines)
 
 
+# A value that is not of its tag (`!!bool maybe`) is a fault of any of these kinds.
+_YAML_FAULTS: Final = (
+    yaml.YAMLError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+
+
 class _HeaderLoader(yaml.SafeLoader):
     """Safe YAML in which values with tags of other software (units, times) are read over."""
 
     def read_over(self, _suffix: str, _node: yaml.Node) -> None:
-        return None
+        """Make None of a value whose tag is unknown."""
+
+    def flatten_mapping(self, _node: yaml.MappingNode) -> None:
+        """Leave merge keys alone: merges of merges grow without bound, and ECSV has none."""
 
 
 _HeaderLoader.add_multi_constructor("", _HeaderLoader.read_over)
@@ -151,7 +166,7 @@ def _read_header(text: TableText) -> tuple[list[Any] | None, str]:
         raise InputError(text.path, "no list of columns under 'datatype'", "an ECSV header")
     delimiter = header.get("delimiter", " ")
     if delimiter not in (" ", ","):
-        raise InputError(text.path, f"delimiter {delimiter!r}"[:80], "a comma or a blank")
+        raise InputError(text.path, f"delimiter {_shown(delimiter)}", "a comma or a blank")
     return datatype, delimiter
 
 
@@ -163,7 +178,7 @@ def _load_yaml(text: TableText, content: str) -> Any:
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+    except _YAML_FAULTS as error:
         raise InputError(
             text.path, f"the header is no YAML ({error})"[:300], "an ECSV header"
         ) from error
@@ -206,22 +221,22 @@ def _difference(names: list[str], declared: list[str]) -> str:
 def _describe(text: TableText, item: Any) -> Cells:
     # One entry of `datatype` in the header.
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-        raise InputError(text.path, f"{item!r} in the header"[:200], "a mapping with a name")
+        raise InputError(text.path, f"column {_shown(item)}", "a mapping with a name")
     name, datatype, meta = item["name"], item.get("datatype"), item.get("meta")
     metadata = {
-        "unit": str(item.get("unit") or ""),
-        "ucd": str((meta.get("ucd") if isinstance(meta, dict) else "") or ""),
-        "description": " ".join(str(item.get("description") or "").split()),
+        "unit": _as_text(item.get("unit")),
+        "ucd": _as_text(meta.get("ucd")) if isinstance(meta, dict) else "",
+        "description": _as_text(item.get("description")),
     }
     if not isinstance(datatype, str) or datatype not in _TYPES:
         raise InputError(
             text.path,
-            f"column {name!r} of datatype {datatype!r}"[:200],
+            f"column {_shown(name)} of datatype {_shown(datatype)}",
             f"one of {', '.join(_TYPES)}",
         )
     data_type = _TYPES[datatype]
     length: int | None = None
-    subtype = str(item.get("subtype") or "").replace(" ", "")
+    subtype = _as_text(item.get("subtype")).replace(" ", "")
     match = _SUBTYPE.match(subtype) if datatype == "string" else None
     if match is not None and match[1] in _TYPES and match[1] != "string":
         data_type = pa.list_(_TYPES[match[1]])
@@ -232,6 +247,15 @@ def _describe(text: TableText, item: Any) -> Cells:
         metadata["subtype"] = subtype
     kept = {key: value for key, value in metadata.items() if value}
     return Cells(pa.field(name, data_type, metadata=kept or None), length)
+
+
+def _as_text(value: Any) -> str:
+    return " ".join(str(value).split()) if isinstance(value, (str, int, float)) else ""
+
+
+def _shown(value: Any) -> str:
+    # YAML may build a value of a thousand characters that is written out in millions.
+    return reprlib.repr(value)
 
 
 def _infer(text: TableText, names: list[str], delimiter: str) -> tuple[Cells, ...]:
@@ -273,6 +297,8 @@ def _inferred_type(name: str, sample: pa.ChunkedArray) -> pa.DataType:
         return found
     if pa.types.is_null(found):
         return pa.float64()
+    if pa.types.is_binary(found):
+        return pa.string()  # which it is not: reading the rows says where
     cells = pc.drop_null(pc.cast(sample, pa.string())).combine_chunks()
     if pc.all(pc.match_substring_regex(cells, _ARRAY_CELL)).as_py():
         for element in (pa.int64(), pa.float64()):

@@ -81,7 +81,8 @@ class EcsvReader:
         Yields
         ------
         pyarrow.Table
-            At least one row each.
+            At least one row each. A cell that is empty or holds ``null``, quoted or not, is null;
+            so is an array without elements. NaN stays NaN.
 
         Raises
         ------
@@ -124,7 +125,7 @@ class EcsvReader:
             true_values=TRUE,
             false_values=FALSE,
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            quoted_strings_can_be_null=True,
         )
         try:
             with pacsv.open_csv(

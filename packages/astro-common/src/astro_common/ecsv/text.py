@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import os
+import stat
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,9 @@ class TableText(io.RawIOBase):
         self._limit: int | None = None
         with contextlib.ExitStack() as stack:
             try:
+                if not stat.S_ISREG(path.stat().st_mode):
+                    # Opening a pipe would wait for a writer.
+                    raise InputError(path, "not a regular file", "an ECSV or CSV file")
                 raw = stack.enter_context(path.open("rb"))
                 is_gzip = raw.read(2) == b"\x1f\x8b"
                 raw.seek(0)

@@ -104,7 +104,7 @@ class AsciiTable(FitsTable):
                 for column in chosen:
                     place = reader.place(column.offset)
                     text[column.name][target] = block[source, place : place + column.width]
-        arrays = [self._to_arrow(column, text.pop(column.name)) for column in chosen]
+        arrays = [self._to_arrow(column, text[column.name]) for column in chosen]
         return pa.Table.from_arrays(
             arrays, schema=pa.schema([self._schema.field(column.name) for column in chosen])
         )

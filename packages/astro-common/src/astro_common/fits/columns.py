@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -96,7 +96,7 @@ class Column:
     scale: int | float
     zero: int | float
     null: int | None
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, str] = field(hash=False)
 
     @property
     def stored(self) -> np.dtype[np.generic]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 import zlib
 from pathlib import Path
@@ -209,6 +210,9 @@ def open_content(path: Path) -> Content:
     """
     with contextlib.ExitStack() as stack:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                # Opening a pipe would wait for a writer.
+                raise InputError(path, "not a regular file", "a FITS file")
             file = stack.enter_context(path.open("rb"))
             head = file.read(8)
             file.seek(0)

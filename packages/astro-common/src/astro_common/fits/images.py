@@ -46,12 +46,15 @@ class Scaling:
 
     Parameters
     ----------
-    info : HduInfo
-        The image, for its header and for errors.
-    content : Content
-        The file, for errors.
+    content, info : Content, HduInfo
+        File and HDU, for errors.
     header : astropy.io.fits.Header
         The header of the image as such, with BITPIX, BSCALE, BZERO, BLANK.
+
+    Attributes
+    ----------
+    stored, dtype : numpy.dtype
+        Of the pixels in the file, big-endian, and of their physical values, native.
     """
 
     def __init__(self, content: Content, info: HduInfo, header: Header) -> None:

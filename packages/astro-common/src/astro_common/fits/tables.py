@@ -127,10 +127,13 @@ class BinaryTable(FitsTable):
             chosen = [find_column(path, index, self.columns, name) for name in columns]
         numbers = resolve_rows(rows, self._num_rows)
         stored = self._read_stored(chosen, numbers)
-        # Popped one by one, so that a column's stored form is freed before the next is converted.
-        arrays = [self._to_arrow(column, stored.pop(column.number), numbers) for column in chosen]
-        schema = pa.schema([self._schema.field(column.name) for column in chosen])
-        return pa.Table.from_arrays(arrays, schema=schema)
+        arrays = {}
+        for column in dict.fromkeys(chosen):
+            # Popped, so that the stored form is freed before the next column is converted.
+            arrays[column.name] = self._to_arrow(column, stored.pop(column.number), numbers)
+        names = [column.name for column in chosen]
+        schema = pa.schema([self._schema.field(name) for name in names])
+        return pa.Table.from_arrays([arrays[name] for name in names], schema=schema)
 
     def descriptors(self, column: str) -> tuple[Integers, Integers]:
         """Read where the variable-length arrays of a column lie, and check that they lie there.
@@ -192,8 +195,12 @@ class BinaryTable(FitsTable):
         data_type: pa.DataType,
     ) -> pa.ChunkedArray:
         numbers = np.asarray(rows)
-        _, distinct = np.unique(numbers, return_index=True)
-        self.heap.check(column, counts[distinct], offsets[distinct], numbers[distinct])
+        if isinstance(rows, range):
+            self.heap.check(column, counts, offsets, numbers)
+        else:
+            # A row that is asked for often counts once.
+            _, distinct = np.unique(numbers, return_index=True)
+            self.heap.check(column, counts[distinct], offsets[distinct], numbers[distinct])
         chunks = []
         ends = np.cumsum(counts)
         first = 0

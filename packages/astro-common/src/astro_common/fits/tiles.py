@@ -120,7 +120,8 @@ class TiledImage(FitsImage):
         names = {column.name: column for column in self._table.columns}
         columns = tuple(names[name] for name in _DATA_COLUMNS if name in names)
         if not columns or columns[0].name != _DATA_COLUMNS[0]:
-            raise self._error(f"columns {', '.join(names)}", f"a column {_DATA_COLUMNS[0]}")
+            found = ", ".join(list(names)[:10])
+            raise self._error(f"columns {found}", f"a column {_DATA_COLUMNS[0]}")
         if "NULL_PIXEL_MASK" in names:
             raise self._error("a NULL_PIXEL_MASK", "no such mask", "decompress it with funpack")
         sizes, offsets = [], []

@@ -6,8 +6,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
@@ -82,7 +81,7 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Attempt:
 
 
 def attempt_with_log(
-    function: Callable[[Any], Any], argument: Any, levels: dict[str, int]
+    function: Callable[[Any], Any], argument: Any
 ) -> tuple[Attempt, list[logging.LogRecord]]:
     """Run a unit and collect what it logs, where no connection carries messages as they come.
 
@@ -90,23 +89,26 @@ def attempt_with_log(
     ----------
     function, argument
         As for `attempt`.
-    levels : dict of str to int
-        The level of each logger in the process that will show the messages.
 
     Returns
     -------
     Attempt
         What came of it.
     list of logging.LogRecord
-        The messages of the thread that ran it, ready to be sent and replayed.
+        The messages of the thread that ran it, as far as the loggers of this process let them
+        through, ready to be sent and replayed.
     """
     queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
     handler = QueueHandler(queue)
     thread = threading.get_ident()
     # Several units run in one process side by side, each in a thread of its own.
     handler.addFilter(lambda record: record.thread == thread)
-    with _listening(handler, levels):
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
         result = attempt(function, argument)
+    finally:
+        root.removeHandler(handler)
     return result, [queue.get() for _ in range(queue.qsize())]
 
 
@@ -117,18 +119,3 @@ def replay(record: logging.LogRecord) -> None:
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)
-
-
-@contextmanager
-def _listening(handler: logging.Handler, levels: dict[str, int]) -> Iterator[None]:
-    previous = {name: logging.getLogger(name).level for name in levels if name}
-    for name in previous:
-        logging.getLogger(name).setLevel(levels[name])
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        for name, level in previous.items():
-            logging.getLogger(name).setLevel(level)

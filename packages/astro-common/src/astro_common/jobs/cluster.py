@@ -11,7 +11,6 @@ from typing import Any
 
 from astro_common.errors import AstroError, ConfigurationError
 from astro_common.jobs.attempt import Attempt, attempt_with_log, failed, replay
-from astro_common.jobs.processes import logger_levels
 
 __all__ = ["run_on_cluster"]
 
@@ -104,18 +103,19 @@ def _run(
     units: Iterator[tuple[str, Any]],
     address: str,
 ) -> Iterator[tuple[str, Attempt]]:
-    levels = logger_levels()
+    if _threads(client, address) == 0:
+        logger.warning("the cluster at %s has no workers yet; waiting for one", address)
     names: dict[Any, str] = {}
     completed = distributed.as_completed(loop=client.loop)
     try:
         while True:
-            room = _room(client, address)
+            room = max(1, _AHEAD * _threads(client, address))
             while len(names) < room and (unit := next(units, None)) is not None:
                 name, argument = unit
                 # A key of its own: the cluster must not take an earlier run's result for ours.
                 key = f"{name}-{uuid.uuid4().hex[:8]}"
                 future = client.submit(
-                    attempt_with_log, function, argument, levels, key=key, pure=False, retries=0
+                    attempt_with_log, function, argument, key=key, pure=False, retries=0
                 )
                 names[future] = name
                 completed.add(future)
@@ -131,12 +131,12 @@ def _run(
             client.cancel(list(names), force=True)
 
 
-def _room(client: Any, address: str) -> int:
+def _threads(client: Any, address: str) -> int:
     try:
         threads: int = sum(client.nthreads().values())
     except (OSError, TimeoutError) as error:
         raise _gone(address) from error
-    return max(1, _AHEAD * threads)
+    return threads
 
 
 def _gone(address: str) -> AstroError:

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from astro_common.jobs.attempt import Attempt, attempt, failed, replay
 
-__all__ = ["logger_levels", "run_in_processes"]
+__all__ = ["run_in_processes"]
 
 # How long an interrupted process may take to remove its temporary files.
 GRACE_S = 5.0
@@ -79,7 +79,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         # A daemon: should this program end without stopping it, the standard library does.
         self.process = context.Process(
-            target=_serve, args=(theirs, function, logger_levels()), daemon=True
+            target=_serve, args=(theirs, function, _logger_levels()), daemon=True
         )
         try:
             with _surroundings(threads):
@@ -93,17 +93,20 @@ class _Worker:
 
     def receive(self) -> Attempt | None:
         """What came of the unit, once it has ended; messages are shown as they come."""
+        # Asked first: what a process sent before it died is still there to be read.
+        alive = self.process.is_alive()
         while self.connection.poll():
             try:
                 message = self.connection.recv()
             except (EOFError, OSError):
-                return self._death()
+                return self.death()
             if isinstance(message, Attempt):
                 return message
             replay(message)
-        return self._death() if not self.process.is_alive() else None
+        return None if alive else self.death()
 
-    def _death(self) -> Attempt:
+    def death(self) -> Attempt:
+        """Why the process ended, as the failure of its unit."""
         self.process.join(GRACE_S)
         if self.process.is_alive():  # it has closed its connection and does not end
             self.process.kill()
@@ -137,14 +140,18 @@ class _Pool:
 
     def _assign(self, name: str, argument: Any) -> Attempt | None:
         while True:
-            worker = self._idle.pop() if self._idle else self._started()
+            fresh = not self._idle
+            worker = self._started() if fresh else self._idle.pop()
             self._busy.append(worker)
             try:
                 worker.send(name, argument)
             except ConnectionError:
-                # It died while it had nothing to do, which is no fault of this unit.
                 self._busy.remove(worker)
+                reason = worker.death()
                 _end([worker])
+                if fresh:
+                    return reason
+                # It died while it had nothing to do, which is no fault of this unit.
             except Exception as error:  # noqa: BLE001 - the argument cannot be sent
                 self._busy.remove(worker)
                 self._idle.append(worker)
@@ -212,7 +219,7 @@ def _surroundings(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def logger_levels() -> dict[str, int]:
+def _logger_levels() -> dict[str, int]:
     """The level of the root logger (key ``""``) and of every logger that has one of its own."""
     levels = {"": logging.getLogger().level}
     for name, logger in logging.getLogger().manager.loggerDict.items():

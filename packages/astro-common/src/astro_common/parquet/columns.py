@@ -2,7 +2,7 @@
 
 What pays depends on the values. Texts and flags repeat, so a dictionary shrinks them; the pixels of
 an image are noise, so a dictionary only costs time, and so does a thorough codec. The defaults come
-from measurements in ``benchmarks/parquet_writing.py``.
+from measurements in ``benchmarks/bench_parquet_writing.py``.
 """
 
 from __future__ import annotations

@@ -220,6 +220,8 @@ def _same_element(found: Any, expected: Any) -> bool:
         return _missing(found) and _missing(expected)
     if isinstance(expected, bytes):
         expected = expected.decode("latin-1")
+    if isinstance(found, bool) and isinstance(expected, str):
+        return str(found).lower() == expected.strip().lower()
     if isinstance(found, str):
         # Numbers become texts where the files of a run disagree about a column.
         return found.rstrip() == str(expected).rstrip() or _as_number(found) == expected

@@ -71,17 +71,17 @@ class BandImage:
         return _TOLERANCE_DISTORTED_PX if self.wcs.has_distortion else _TOLERANCE_PX
 
     def pixels(self, ra: Float, dec: Float) -> tuple[Float, Float]:
-        """0-based pixels of some positions; NaN where unknown or on the far hemisphere."""
+        """0-based pixels of some ICRS positions; NaN where unknown or on the far hemisphere."""
         x, y = np.full(len(ra), np.nan), np.full(len(ra), np.nan)
         known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
         if len(known):
-            centre = SkyCoord(*(self.wcs.wcs.crval * u.deg))
-            sources = SkyCoord(ra[known] * u.deg, dec[known] * u.deg)
-            known = known[centre.separation(sources).deg < 90.0]
             with reading(self.path):
-                x[known], y[known] = self.wcs.all_world2pix(
-                    ra[known], dec[known], 0, tolerance=1e-8, maxiter=100
-                )
+                own = self.wcs.wcs
+                centre = SkyCoord(own.crval[own.lng] * u.deg, own.crval[own.lat] * u.deg)
+                sources = SkyCoord(ra[known] * u.deg, dec[known] * u.deg)
+                near = centre.separation(sources).deg < 90.0
+                # The order of the axes and the frame (RADESYS) are those of the header.
+                x[known[near]], y[known[near]] = self.wcs.world_to_pixel(sources[near])
         return x, y
 
 

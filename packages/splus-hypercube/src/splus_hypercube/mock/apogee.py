@@ -76,7 +76,6 @@ _UNITS = {
     "VSCATTER": "km/s",
     "TEFF": "K",
     "TEFF_ERR": "K",
-    "LOGG": "dex",
     "GAIAEDR3_PARALLAX": "mas",
 }
 

@@ -37,7 +37,7 @@ _BARE_FIELD = 3
 _ROW_DEG = 1.36  # distance of neighbouring rows of S-PLUS pointings
 _STEP_ROWS = 5
 _RA_RANGES = ((20.0, 140.0), (165.0, 315.0))
-_ROWS = range(8, 44, _STEP_ROWS)
+_ROWS = range(9, 44, _STEP_ROWS)
 _CORNER_NSIDE = 64
 _CORNER_OFFSET_ARCSEC = (7.0, -5.0)
 

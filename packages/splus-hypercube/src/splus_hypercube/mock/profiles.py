@@ -17,12 +17,12 @@ _EXPONENTIAL = np.array(
 )
 _DE_VAUCOULEURS = np.array(
     [
-        [0.0046, 0.0178],
-        [0.0196, 0.0488],
-        [0.0714, 0.1336],
-        [0.1894, 0.3663],
-        [0.3235, 1.0038],
-        [0.3915, 2.7509],
+        [0.0046, 0.0141],
+        [0.0196, 0.0387],
+        [0.0714, 0.1060],
+        [0.1894, 0.2906],
+        [0.3235, 0.7964],
+        [0.3915, 2.1825],
     ]
 )
 _MAX_HALF_SIZE_PX = 90
@@ -159,7 +159,9 @@ def aperture_weights(dx: Float, dy: Float, radius_px: float, half_px: int) -> Fl
         part = slice(start, start + 512)
         x2 = (steps - dx[part, None]) ** 2
         y2 = (steps - dy[part, None]) ** 2
-        inside = (y2[:, :, None] + x2[:, None, :]) <= radius_px**2
+        inside = radius_px - np.sqrt(y2[:, :, None] + x2[:, None, :])
+        # A point near the circle counts by how much of its own small square lies inside.
+        inside = np.clip(inside * _SUBPIXELS + 0.5, 0.0, 1.0)
         shape = (-1, size, _SUBPIXELS, size, _SUBPIXELS)
         weights[part] = inside.reshape(shape).mean(axis=(2, 4))
     return weights

@@ -198,6 +198,8 @@ class _DesiMatches(SurveyMatches):
             if name not in fibermap.column_names:
                 raise InputError(path, f"no FIBERMAP column {name}", "a DESI coadd")
         table = fibermap.read()
+        if table["TARGETID"].null_count:
+            raise InputError(path, "a null TARGETID", "an integer in every row")
         ra = float_column(table, "TARGET_RA", path)
         dec = float_column(table, "TARGET_DEC", path)
         status = float_column(table, "COADD_FIBERSTATUS", path)
@@ -297,6 +299,8 @@ class _DesiMatches(SurveyMatches):
             if missing:
                 raise InputError(path, f"no column {sorted(missing)[0]}", "a redrock file")
             redshifts = table.read(columns=["TARGETID", *_REDROCK])
+        if redshifts["TARGETID"].null_count:
+            raise InputError(path, "a null TARGETID", "an integer in every row")
         known = redshifts["TARGETID"].to_numpy()
         order = np.argsort(known, kind="stable")
         wanted = identifiers.to_numpy()

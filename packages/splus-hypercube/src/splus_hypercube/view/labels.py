@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from splus_hypercube.view.theme import Theme
 
-__all__ = ["SIGMA", "label_above", "spread", "with_minus_signs"]
+__all__ = ["SIGMA", "label_above", "measured", "spread", "with_minus_signs"]
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 
@@ -18,6 +18,24 @@ SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 def with_minus_signs(text: str) -> str:
     """Typeset the hyphens of numbers as minus signs."""
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def measured(value: float, error: float | None, least_digits: int) -> str:
+    """A value with its error, to the second significant digit of the error.
+
+    Parameters
+    ----------
+    value : float
+    error : float or None
+        None or 0 if it is not known.
+    least_digits : int
+        Digits after the point that are shown in any case.
+    """
+    digits = least_digits
+    if error is not None and 0.0 < error < np.inf:
+        digits = min(max(1 - int(np.floor(np.log10(error))), least_digits), 9)
+        return with_minus_signs(f"{value:.{digits}f}") + f" ± {error:.{digits}f}"
+    return with_minus_signs(f"{value:.{digits}f}")
 
 
 def spread(positions: ArrayLike, gap: float) -> NDArray[np.float64]:

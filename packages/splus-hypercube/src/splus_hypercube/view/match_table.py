@@ -15,9 +15,9 @@ __all__ = ["draw_match_table"]
 _COLUMNS = (
     ("Survey", 0.0, "left"),
     ("Identifier", 0.115, "left"),
-    ("Sep. (″)", 0.455, "right"),
-    ("Candidates", 0.575, "right"),
-    ("Values", 0.6, "left"),
+    ("Sep. (″)", 0.42, "right"),
+    ("Candidates", 0.545, "right"),
+    ("Values", 0.565, "left"),
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splus_hypercube.view.labels import with_minus_signs
+from splus_hypercube.view.labels import measured
 from splus_hypercube.view.source import Source
 
 __all__ = ["SURVEY_TITLES", "Match", "source_matches"]
@@ -105,11 +105,8 @@ def _value(
     value = source.number(name)
     if value is None:
         return ""
-    text = with_minus_signs(f"{label} {value:.{digits}f}")
     uncertainty = source.number(error) if error else None
-    if uncertainty is not None:
-        text += f" ± {uncertainty:.{digits}f}"
-    return f"{text} {unit}".rstrip()
+    return f"{label} {measured(value, uncertainty, digits)} {unit}".rstrip()
 
 
 def _joined(*parts: str) -> str:

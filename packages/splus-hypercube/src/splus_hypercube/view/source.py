@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
 from splus_hypercube.schema import cutout_column, offset_columns
 from splus_hypercube.view.cube import Cube, open_cube
 
@@ -128,16 +130,24 @@ def read_row(cube: Cube, row: int) -> Source:
     Returns
     -------
     Source
+
+    Raises
+    ------
+    InputError
+        If the row cannot be read.
     """
     bands = [str(band) for band in cube.metadata.get("bands", [])]
-    images = {cutout_column(band): band for band in bands}
+    columns = {cutout_column(band): band for band in bands}
+    images = {name: band for name, band in columns.items() if name in cube.schema.names}
     table = cube.row(row, [name for name in cube.schema.names if name not in images])
     values = {name: _python(table[name]) for name in table.column_names}
     cutouts: dict[str, NDArray[np.float32] | None] = {}
     for name, band in images.items():
         pixels = _python(cube.row(row, [name])[name])
         if pixels is not None:
-            size = round(len(pixels) ** 0.5)
+            size = math.isqrt(len(pixels))
+            if size * size != len(pixels):
+                raise InputError(cube.path, f"{len(pixels)} pixels in {name}", "a square cutout")
             pixels = pixels.reshape(size, size)
         cutouts[band] = pixels
     return Source(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from splus_hypercube.surveys.desi import ARMS
-from splus_hypercube.view.labels import SIGMA, label_above, with_minus_signs
+from splus_hypercube.view.labels import SIGMA, label_above, measured
 from splus_hypercube.view.source import Source
 from splus_hypercube.view.spectral_lines import lines_of
 from splus_hypercube.view.theme import Theme
@@ -141,8 +141,7 @@ def _identity(source: Source) -> str:
         parts.append(kind)
     redshift, error = source.number("desi_Z"), source.number("desi_ZERR")
     if redshift is not None:
-        text = with_minus_signs(f"z = {redshift:.5f}")
-        parts.append(text if error is None else f"{text} ± {error:.5f}")
+        parts.append(f"z = {measured(redshift, error, 5)}")
     warning = source.number("desi_ZWARN")
     if warning:
         parts.append(f"ZWARN {int(warning)}: redshift not certain")

@@ -175,8 +175,8 @@ def test_the_units_and_zero_points_of_the_images_are_kept(make_tree):
     schema = pq.read_schema(tree.cube)
     assert schema.field("splus_cut_R").metadata[b"unit"] == b"adu/s"
     assert about(tree)["images"] == {
-        "R": {"BUNIT": "adu/s", "MAGZP": 23.5, "GAIN": 2.0},
-        "I": {"BUNIT": "adu/s", "MAGZP": 23.1, "GAIN": 2.0},
+        "R": {"pixel_scale_arcsec": 0.55, "BUNIT": "adu/s", "MAGZP": 23.5, "GAIN": 2.0},
+        "I": {"pixel_scale_arcsec": 0.55, "BUNIT": "adu/s", "MAGZP": 23.1, "GAIN": 2.0},
     }
 
 

@@ -157,11 +157,26 @@ def _fail(program: str, message: str, status: int, verbosity: int) -> int:
     return status
 
 
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes to what is `sys.stderr` at the time of the message, not of the set-up."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
 def _configure_logging(program: str, verbosity: int, quiet: bool) -> None:
     level = logging.ERROR if quiet else logging.DEBUG if verbosity else logging.INFO
     logging.basicConfig(
         level=logging.WARNING,
-        stream=sys.stderr,
+        handlers=[_StderrHandler()],
         format=f"{program}: %(levelname)s: %(message)s",
         force=True,
     )

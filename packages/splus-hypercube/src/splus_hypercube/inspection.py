@@ -125,7 +125,8 @@ def text_report(report: dict[str, Any]) -> Sequence[str]:
             f"{column['unit']:<12} {column['type']}"
         )
     record = report["provenance"]
-    lines += ["", f"made by {record.get('distribution')} {record.get('version')}"]
+    name = record.get("distribution")
+    lines += ["", f"made by {name} {record.get('versions', {}).get(name)}"]
     lines.append(f"from {len(record.get('inputs', []))} input files")
     if record.get("missing_bands"):
         lines.append(f"no image in {' '.join(record['missing_bands'])}")

@@ -34,8 +34,8 @@ from splus_hypercube.surveys.nearest import SHIFT_ARCSEC
 from splus_hypercube.surveys.splus import (
     catalogue_positions,
     image_epoch_jyear,
+    image_summary,
     list_images,
-    photometric_cards,
     read_image_header,
 )
 
@@ -299,11 +299,7 @@ def _metadata(
         "synthetic": _is_synthetic(catalogue_path),
         "bands": list(images),
         "cutout_size_px": configuration.cutouts.size_px if images else None,
-        "images": {
-            band: photometric_cards(read_image_header(path))
-            for band, path in images.items()
-            if path is not None
-        },
+        "images": {band: image_summary(path) for band, path in images.items() if path is not None},
         "surveys": {
             "splus": splus,
             **{name: survey.statistics for name, survey in matches.items()},

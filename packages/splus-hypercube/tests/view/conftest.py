@@ -181,6 +181,7 @@ def write_cube() -> WriteCube:
                 }
         surveys = {name: value for name, value in surveys.items() if name not in without}
         metadata = {
+            "images": {band.name: {"pixel_scale_arcsec": 0.55} for band in BANDS},
             "schema_version": SCHEMA_VERSION,
             "field": field,
             "synthetic": synthetic,

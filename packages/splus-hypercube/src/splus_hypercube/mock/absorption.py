@@ -14,11 +14,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from splus_hypercube.mock.grid import LIGHT_KM_S
+
 __all__ = ["GROUPS", "absorption_profiles"]
 
 Float = NDArray[np.float64]
+_Shape = Callable[[Float], Float]
 
-_LIGHT_KM_S = 299_792.458
 _NARROW_KM_S = 75.0
 _FOREST_SEED = 20190605
 _FOREST_LINES = 420
@@ -78,7 +80,7 @@ def _lines(lines: tuple[tuple[float, float], ...], sigma_km_s: float, blur_km_s:
     def profile(wavelength: Float) -> Float:
         total = np.zeros_like(wavelength)
         for centre, weight in lines:
-            velocity = (wavelength / centre - 1.0) * _LIGHT_KM_S / sigma
+            velocity = (wavelength / centre - 1.0) * LIGHT_KM_S / sigma
             # Blurring spreads a line without changing its equivalent width.
             total += weight * sigma_km_s / sigma * np.exp(-0.5 * velocity**2)
         return total
@@ -127,8 +129,6 @@ def _forest(number: int, length_angstrom: float, blur_km_s: float) -> _Shape:
 
     return profile
 
-
-_Shape = Callable[[Float], Float]
 
 GROUPS = (
     "balmer_core",

@@ -162,8 +162,7 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
     inside = entries.planted & np.isin(entries.beside, seen)
     template = np.where(inside, entries.beside, entries.template)
     half_light = np.nan_to_num(sky.population.half_light_arcsec[template])
-    with np.errstate(divide="ignore"):
-        extended = 1.0 - 0.5 ** (_FIBRE_RADIUS_ARCSEC / np.hypot(half_light, 0.35)) ** 1.2
+    extended = 1.0 - 0.5 ** (_FIBRE_RADIUS_ARCSEC / np.hypot(half_light, 0.35)) ** 1.2
     fraction = np.where(sky.kind[template] == GALAXY, extended, _STAR_FIBRE_FRACTION)
     dimming = 10.0 ** (-0.4 * entries.fainter)
     number = np.arange(len(entries), dtype=np.int64)

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splus_hypercube.mock.extinction import extinction_curve
-from splus_hypercube.mock.grid import LogGrid
+from splus_hypercube.mock.grid import LIGHT_KM_S, LogGrid
 from splus_hypercube.mock.stars import star_spectra
 
 __all__ = ["CONTINUA", "EMISSION", "galaxy_spectra"]
 
 Float = NDArray[np.float64]
 
-_LIGHT_KM_S = 299_792.458
 _STELLAR_DISPERSION_KM_S = 160.0
 _GAS_DISPERSION_KM_S = 110.0
 _REFERENCE_ANGSTROM = 5500.0
@@ -89,7 +88,7 @@ def _templates(grid: LogGrid) -> tuple[Float, Float, Float]:
     emission = np.zeros((len(EMISSION), grid.size))
     for row, name in enumerate(EMISSION):
         for centre, flux in _LINES[name]:
-            sigma = centre * _GAS_DISPERSION_KM_S / _LIGHT_KM_S
+            sigma = centre * _GAS_DISPERSION_KM_S / LIGHT_KM_S
             shape = np.exp(-0.5 * ((wavelength - centre) / sigma) ** 2)
             emission[row] += flux * shape / (sigma * np.sqrt(2.0 * np.pi))
     return _continua(grid), emission, extinction_curve(wavelength)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEAR_INFRARED", "OPTICAL", "SPECTROSCOPIC", "LogGrid", "shift_rows"]
+__all__ = ["LIGHT_KM_S", "NEAR_INFRARED", "OPTICAL", "SPECTROSCOPIC", "LogGrid", "shift_rows"]
 
 Float = NDArray[np.float64]
+
+LIGHT_KM_S = 299_792.458
+"""Speed of light, km/s."""
 
 
 @dataclass(frozen=True, slots=True)

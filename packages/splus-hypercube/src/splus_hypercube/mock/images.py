@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from splus_hypercube.bands import BANDS, Band
 from splus_hypercube.mock.camera import APERTURE_DIAMETER_ARCSEC, CAMERA, BandExposure
-from splus_hypercube.mock.fields import EPOCH_MJD, MockField
+from splus_hypercube.mock.fields import EPOCH_MJD, PIXEL_SCALE_ARCSEC, MockField
 from splus_hypercube.mock.fits_files import SYNTHETIC_CARDS, write_fits
 from splus_hypercube.mock.population import GALAXY
 from splus_hypercube.mock.profiles import (
@@ -104,7 +104,7 @@ def _pixels(sky: Sky) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _components(sky: Sky, index: int) -> tuple[int, Float, Float]:
     population = sky.population
     weights, covariances = galaxy_components(
-        float(population.half_light_arcsec[index]) / 0.55,
+        float(population.half_light_arcsec[index]) / PIXEL_SCALE_ARCSEC,
         float(population.axis_ratio[index]),
         float(population.position_angle[index]),
         float(population.bulge[index]),

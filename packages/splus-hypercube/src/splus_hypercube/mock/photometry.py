@@ -13,6 +13,7 @@ from splus_hypercube.bands import BANDS
 from splus_hypercube.mock.grid import NEAR_INFRARED, OPTICAL, LogGrid
 
 __all__ = [
+    "LIGHT_ANGSTROM_S",
     "PASSBANDS",
     "VEGA_OFFSETS",
     "Passband",
@@ -23,7 +24,9 @@ __all__ = [
 
 Float = NDArray[np.float64]
 
-_LIGHT_ANGSTROM_S = 2.99792458e18
+LIGHT_ANGSTROM_S = 2.99792458e18
+"""Speed of light, angstrom/s."""
+
 _AB_ZERO = -48.60
 _EDGE_SHARPNESS = 0.035
 
@@ -124,7 +127,7 @@ def band_matrix(grid: LogGrid, names: tuple[str, ...]) -> Float:
     for name in names:
         # On a logarithmic grid the element of wavelength is proportional to the wavelength.
         photons = PASSBANDS[name].transmission(wavelength) * wavelength**2
-        reference = (PASSBANDS[name].transmission(wavelength) * _LIGHT_ANGSTROM_S).sum()
+        reference = (PASSBANDS[name].transmission(wavelength) * LIGHT_ANGSTROM_S).sum()
         columns.append(photons / reference)
     matrix = np.stack(columns, axis=1)
     matrix.setflags(write=False)

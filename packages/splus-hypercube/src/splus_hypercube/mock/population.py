@@ -13,8 +13,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from splus_hypercube.bands import band
 from splus_hypercube.mock.fields import MockField
 from splus_hypercube.mock.galaxies import CONTINUA, EMISSION
+from splus_hypercube.mock.grid import LIGHT_KM_S
+from splus_hypercube.mock.photometry import LIGHT_ANGSTROM_S, magnitude
 from splus_hypercube.mock.quasars import QUASAR_LINES
 from splus_hypercube.mock.stars import planck
 
@@ -41,7 +44,6 @@ _FAINT_LIMIT = 21.3
 _SOLAR_LOGG = 4.438
 _SOLAR_RADIUS_PC = 2.2543e-8
 _HUBBLE_KM_S_MPC = 70.0
-_LIGHT_KM_S = 299_792.458
 # Proper motion (mas/yr), distance (pc) and radial velocity (km/s) of the fast stars of a field;
 # the first is like Barnard's star, whose motion is the largest known.
 FAST_STARS = (
@@ -193,8 +195,9 @@ def _draw_stars(population: Population, rows: Int, rng: np.random.Generator) -> 
     logg = np.where(giant, giant_logg, np.where(horizontal, 3.1, dwarf_logg))
     radius = star_radius_pc(teff, logg)
     # The distance at which a black body of this size has this magnitude decides the population.
-    surface = planck(np.array([6258.0]), teff)[:, 0] * 6258.0**2 / 2.99792458e18
-    absolute = -2.5 * np.log10(surface * (radius / 10.0) ** 2) - 48.6
+    middle = band("r").wavelength_angstrom
+    surface = planck(np.array([middle]), teff)[:, 0] * middle**2 / LIGHT_ANGSTROM_S
+    absolute = magnitude(surface * (radius / 10.0) ** 2)
     distance = 10.0 ** (0.2 * (r_mag - absolute) + 1.0)
     height = distance * 0.75
     halo = halo_like < np.clip((height - 800.0) / 5000.0, 0.01, 0.85)
@@ -252,7 +255,7 @@ def _draw_galaxies(population: Population, rows: Int, rng: np.random.Generator) 
     population.dust_av[rows] = np.where(red, 0.15, 0.45) * rng.gamma(2.0, 0.5, count)
     population.redshift[rows] = redshift
     population.r_mag[rows] = r_mag
-    distance_mpc = _LIGHT_KM_S * redshift / _HUBBLE_KM_S_MPC / (1.0 + 0.75 * redshift)
+    distance_mpc = LIGHT_KM_S * redshift / _HUBBLE_KM_S_MPC / (1.0 + 0.75 * redshift)
     absolute = r_mag - 5.0 * np.log10(distance_mpc) - 25.0
     size_kpc = 4.2 * 10.0 ** (-0.11 * (absolute + 20.5) + 0.13 * rng.standard_normal(count))
     angle = size_kpc / (distance_mpc * 1e3) * (1.0 + redshift) * 206_264.8

@@ -7,13 +7,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from splus_hypercube.mock.grid import LogGrid
+from splus_hypercube.mock.grid import LIGHT_KM_S, LogGrid
 
 __all__ = ["QUASAR_LINES", "quasar_spectra"]
 
 Float = NDArray[np.float64]
 
-_LIGHT_KM_S = 299_792.458
 _LYMAN_ALPHA = 1215.67
 _LYMAN_LIMIT = 911.75
 
@@ -80,7 +79,7 @@ def _templates(grid: LogGrid) -> tuple[Float, Float, Float]:
     profiles = np.zeros((len(_LINES), grid.size))
     for row, name in enumerate(QUASAR_LINES):
         for centre, width, dispersion in _LINES[name]:
-            sigma = centre * dispersion / _LIGHT_KM_S
+            sigma = centre * dispersion / LIGHT_KM_S
             shape = np.exp(-0.5 * ((wavelength - centre) / sigma) ** 2)
             profiles[row] += width * shape / (sigma * np.sqrt(2.0 * np.pi))
     log_wavelength = np.log(wavelength / 3000.0)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from astro_common.errors import ConfigurationError
 from splus_hypercube.mock.fields import EPOCH_JYEAR, PIXEL_SCALE_ARCSEC, MockField
+from splus_hypercube.mock.grid import LIGHT_KM_S
 from splus_hypercube.mock.population import (
     FAST_STARS,
     GALAXY,
@@ -35,7 +36,6 @@ Int = NDArray[np.int64]
 
 CONSTANT, RR_LYRAE, ECLIPSING, DAMPED_WALK = 0, 1, 2, 3
 
-_LIGHT_KM_S = 299_792.458
 _MIN_SEPARATION_PX = 8.0
 _CLOSEST_SEPARATION_PX = 4.0
 _ECLIPSING_FRACTION = 0.02
@@ -146,16 +146,14 @@ def make_sky(field: MockField, count: int) -> Sky:
     population = draw_population(field, count)
     rng = field.random("kinematics")
     stars = population.kind == STAR
-    pmra, pmdec, velocity = _kinematics(population, ra, dec, rng)
-    population.redshift[stars] = velocity[stars] / _LIGHT_KM_S
+    eastward, northward, velocity = _kinematics(population, ra, dec, rng)
+    population.redshift[stars] = velocity[stars] / LIGHT_KM_S
     mags = magnitudes(population)
     _calibrate(population, mags)
-    # Motions were drawn in km/s at the first estimate of the distance.
-    distance = population.distance_pc
-    with np.errstate(invalid="ignore"):
-        parallax = np.where(stars, 1000.0 / distance, 0.0)
-        pmra = np.where(stars, pmra / (AU_PER_YEAR_KM_S * distance) * 1000.0, 0.0)
-        pmdec = np.where(stars, pmdec / (AU_PER_YEAR_KM_S * distance) * 1000.0, 0.0)
+    # What is not a star has neither distance nor velocity, and does not move.
+    parallax = np.where(stars, 1000.0 / population.distance_pc, 0.0)
+    pmra = np.where(stars, eastward * parallax / AU_PER_YEAR_KM_S, 0.0)
+    pmdec = np.where(stars, northward * parallax / AU_PER_YEAR_KM_S, 0.0)
     return Sky(
         field=field,
         population=population,

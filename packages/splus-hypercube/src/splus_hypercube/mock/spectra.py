@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from splus_hypercube.mock.extinction import TOTAL_TO_SELECTIVE, extinction_curve
 from splus_hypercube.mock.galaxies import galaxy_spectra
-from splus_hypercube.mock.grid import NEAR_INFRARED, OPTICAL, LogGrid, shift_rows
+from splus_hypercube.mock.grid import LIGHT_KM_S, NEAR_INFRARED, OPTICAL, LogGrid, shift_rows
 from splus_hypercube.mock.photometry import PASSBANDS, band_matrix, magnitude
 from splus_hypercube.mock.population import GALAXY, QUASAR, STAR, Population
 from splus_hypercube.mock.quasars import quasar_spectra
@@ -20,7 +20,6 @@ __all__ = ["magnitudes", "observed_spectra"]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-_LIGHT_KM_S = 299_792.458
 _MAX_VELOCITY_KM_S = 900.0
 _CHUNK = 384
 
@@ -40,7 +39,7 @@ def observed_spectra(population: Population, rows: Int, grid: LogGrid) -> Float:
     Returns
     -------
     ndarray of float64, shape (n, grid.size)
-        erg/s/cm2/angstrom times ``population.scale`` (which is NaN-free once set).
+        erg/s/cm2/angstrom, once `sky.make_sky` has set ``population.scale``.
     """
     spectra = np.empty((len(rows), grid.size))
     for kind, make in ((STAR, _stars), (GALAXY, _galaxies), (QUASAR, _quasars)):
@@ -55,7 +54,7 @@ def observed_spectra(population: Population, rows: Int, grid: LogGrid) -> Float:
 
 
 def _stars(population: Population, rows: Int, grid: LogGrid) -> Float:
-    pad = int(np.ceil(_MAX_VELOCITY_KM_S / _LIGHT_KM_S / grid.step)) + 1
+    pad = int(np.ceil(_MAX_VELOCITY_KM_S / LIGHT_KM_S / grid.step)) + 1
     rest = star_spectra(
         grid.padded(pad, pad),
         population.teff[rows],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 from astropy.io.fits import Header
 from astropy.time import Time
+from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
 from astro_common.fits import open_fits
+from splus_hypercube.astrometry import ARCSEC_PER_DEG
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.configuration import Configuration
 from splus_hypercube.descriptions import describe_column
@@ -25,8 +29,8 @@ __all__ = [
     "catalogue_positions",
     "catalogue_schema",
     "image_epoch_jyear",
+    "image_summary",
     "list_images",
-    "photometric_cards",
     "read_image_header",
 ]
 
@@ -113,10 +117,28 @@ def read_image_header(path: Path) -> Header:
         return file.image().header
 
 
-def photometric_cards(header: Header) -> dict[str, object]:
+def _photometric_cards(header: Header) -> dict[str, object]:
     """The header cards by which the pixels of cutouts become fluxes and magnitudes."""
     found = {key: header.get(key) for key in _PHOTOMETRIC_CARDS}
     return {key: value for key, value in found.items() if isinstance(value, (int, float, str))}
+
+
+def image_summary(path: Path) -> dict[str, object]:
+    """What a reader of cutouts needs to know of their image.
+
+    Returns
+    -------
+    dict
+        ``pixel_scale_arcsec`` (mean of both axes) and the photometric cards of the header.
+    """
+    header = read_image_header(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            scales = proj_plane_pixel_scales(WCS(header).celestial) * ARCSEC_PER_DEG
+        except Exception as error:  # wcslib has many error classes; all are about this header
+            raise InputError(path, f"a WCS that cannot be used ({error})", "a valid one") from error
+    return {"pixel_scale_arcsec": round(float(scales.mean()), 6), **_photometric_cards(header)}
 
 
 def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:

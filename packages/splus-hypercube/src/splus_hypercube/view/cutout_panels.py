@@ -15,12 +15,10 @@ from splus_hypercube.view.labels import SIGMA, with_minus_signs
 from splus_hypercube.view.source import Source
 from splus_hypercube.view.theme import Theme
 
-__all__ = ["PIXEL_SCALE_ARCSEC", "Stretch", "draw_cutouts"]
+__all__ = ["Stretch", "draw_cutouts"]
 
 Image = NDArray[np.float32]
 
-PIXEL_SCALE_ARCSEC = 0.55
-"""Pixel size of S-PLUS images: Mendes de Oliveira et al. 2019, MNRAS 489, 241, section 2."""
 _SCALE_BAR_ARCSEC = 10.0
 _FAINTEST_SIGMA = -2.0
 _SOFTENING_SIGMA = 3.0
@@ -109,6 +107,7 @@ def draw_cutouts(axes: Sequence[Axes], source: Source, theme: Theme) -> str:
     """
     stretch = Stretch([image for image in source.cutouts.values() if image is not None])
     missing_bands = source.metadata.get("provenance", {}).get("missing_bands", [])
+    images = source.metadata.get("images", {})
     by_wavelength = sorted(BANDS, key=lambda band: band.wavelength_angstrom)
     bar_drawn = False
     for panel, band in zip(axes, by_wavelength, strict=True):
@@ -130,8 +129,9 @@ def draw_cutouts(axes: Sequence[Axes], source: Source, theme: Theme) -> str:
             continue
         _draw_image(panel, image, stretch, theme)
         _mark_source(panel, source.offset_px(band.name), image.shape[0], theme)
-        if not bar_drawn:
-            _draw_scale_bar(panel, image.shape[0], theme)
+        scale = images.get(band.name, {}).get("pixel_scale_arcsec")
+        if scale and not bar_drawn:
+            _draw_scale_bar(panel, image.shape[0], scale, theme)
             bar_drawn = True
     return f"Cutouts: {stretch}. Row 0 at the bottom; hatched: no data."
 
@@ -165,8 +165,8 @@ def _mark_source(panel: Axes, offset_px: tuple[float, float], size: int, theme: 
     panel.plot([x, x], [y + near, y + far], color=theme.vermilion, linewidth=1.3, zorder=3)
 
 
-def _draw_scale_bar(panel: Axes, size: int, theme: Theme) -> None:
-    length = _SCALE_BAR_ARCSEC / PIXEL_SCALE_ARCSEC
+def _draw_scale_bar(panel: Axes, size: int, pixel_scale_arcsec: float, theme: Theme) -> None:
+    length = _SCALE_BAR_ARCSEC / pixel_scale_arcsec
     left, low = 0.05 * size, 0.06 * size
     panel.add_patch(
         Rectangle(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pickle  # noqa: TID251 - multiprocessing sends exceptions this way, so they must survive it
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,8 @@ def test_source_may_be_a_path():
 @pytest.mark.parametrize("kind", [AstroError, InputError, OutputError, ConfigurationError])
 def test_error_survives_the_way_between_processes(kind):
     error = kind(Path("a"), "b", "c", "d")
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    # As multiprocessing sends an exception from a worker.
+    copy = ForkingPickler.loads(ForkingPickler.dumps(error))
     assert type(copy) is kind
     assert (copy.source, copy.found, copy.expected, copy.action) == ("a", "b", "c", "d")
     assert str(copy) == str(error)

@@ -144,16 +144,15 @@ def test_process_that_dies_between_units_is_replaced(job_units):
     found = {}
 
     def on_done(name, value):
-        found[name] = value
-        if name == "a":
-            process = psutil.Process(value[0])
-            process.kill()
-            process.wait(timeout=60)
+        found[name] = value[0]
+        os.kill(value[0], signal.SIGKILL)
+        while psutil.Process(value[0]).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
 
-    units = {"a": 0, "b": 1}
+    units = {f"u{i}": i for i in range(6)}
     outcome = run_units(job_units.surroundings, units, workers=2, on_done=on_done)
     assert outcome.failed == []
-    assert found["a"][0] != found["b"][0]
+    assert len(set(found.values())) == 6
 
 
 def test_process_that_cannot_start_fails_its_units(job_units, tmp_path):

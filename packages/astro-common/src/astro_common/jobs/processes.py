@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
@@ -201,7 +201,9 @@ def _end(workers: Sequence[_Worker]) -> None:
             if worker.process.is_alive():
                 worker.process.kill()
             worker.process.join()
-            worker.process.close()
+            # In a program that has children reaped for it, the library never learns of their end.
+            with suppress(ValueError):
+                worker.process.close()
 
 
 @contextmanager

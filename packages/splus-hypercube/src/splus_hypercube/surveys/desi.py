@@ -128,7 +128,7 @@ class DesiSurvey(Survey):
             described(
                 "desi_desi_file",
                 pa.string(),
-                ucd="meta.file",
+                ucd="meta.ref",
                 description="Coadd, relative to the configured DESI folder",
                 survey=self.name,
                 modality="auxiliary",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import psutil
@@ -20,39 +21,32 @@ from astro_common.jobs import processes as local_processes
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def job_units(monkeypatch):
+@pytest.fixture(scope="module")
+def job_units():
     """The units of job_units.py, importable here and in worker processes."""
-    monkeypatch.syspath_prepend(HERE)
-    import job_units
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        import job_units
 
-    return job_units
+        yield job_units
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(job_units):
     """A Dask cluster of one process with two threads; a process that dies is replaced."""
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), before]))
-    try:
-        with (
-            dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-            distributed.LocalCluster(
-                n_workers=1,
-                threads_per_worker=2,
-                processes=True,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            ) as made,
-        ):
-            yield made.scheduler_address
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=True,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as made,
+    ):
+        yield made.scheduler_address
 
 
 @pytest.fixture(params=["here", "processes", "cluster"])
@@ -145,9 +139,9 @@ def test_process_that_dies_between_units_is_replaced(job_units):
 
     def on_done(name, value):
         found[name] = value[0]
-        os.kill(value[0], signal.SIGKILL)
-        while psutil.Process(value[0]).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+        (process,) = (child for child in active_children() if child.pid == value[0])
+        process.kill()
+        process.join()
 
     units = {f"u{i}": i for i in range(6)}
     outcome = run_units(job_units.surroundings, units, workers=2, on_done=on_done)
@@ -296,6 +290,43 @@ def test_number_of_workers(job_units, workers):
 def test_workers_and_a_scheduler(job_units):
     with pytest.raises(ConfigurationError, match="one of the two"):
         run_units(job_units.double, {}, workers=2, scheduler="tcp://127.0.0.1:1")
+
+
+def test_function_that_the_cluster_does_not_have(cluster, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def double(value):\n    return 2 * value\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    outcome = run_units(only_here.double, {"a": 1, "b": 2}, scheduler=cluster)
+    assert {failure.reason for failure in outcome.failed} == {
+        "ModuleNotFoundError: No module named 'only_here'"
+    }
+    assert len(outcome.failed) == 2
+
+
+def test_task_opens_nothing_before_it_runs(job_units):
+    """A worker without this package must be able to report that, not fail to take the task."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    from astro_common.jobs.cluster import _packed
+
+    task, payload = _packed(job_units.double, 4)
+    assert task(payload)[0].value == 8
+    code = textwrap.dedent(
+        """
+        import sys
+        import cloudpickle
+        sys.modules["astro_common"] = None
+        task = cloudpickle.loads(sys.stdin.buffer.read())
+        try:
+            task(b"")
+        except ImportError as error:
+            print(error.name)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=cloudpickle.dumps(task), capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip().startswith("astro_common")
 
 
 def test_cluster_without_workers_is_said_to_have_none(job_units, caplog):

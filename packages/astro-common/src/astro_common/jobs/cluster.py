@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from astro_common.errors import AstroError, ConfigurationError
-from astro_common.jobs.attempt import Attempt, attempt_with_log, failed, replay
+from astro_common.jobs.attempt import Attempt, failed, replay
 
 __all__ = ["run_on_cluster"]
 
@@ -114,9 +114,8 @@ def _run(
                 name, argument = unit
                 # A key of its own: the cluster must not take an earlier run's result for ours.
                 key = f"{name}-{uuid.uuid4().hex[:8]}"
-                future = client.submit(
-                    attempt_with_log, function, argument, key=key, pure=False, retries=0
-                )
+                task, payload = _packed(function, argument)
+                future = client.submit(task, payload, key=key, pure=False, retries=0)
                 names[future] = name
                 completed.add(future)
             if not names:
@@ -129,6 +128,25 @@ def _run(
     finally:
         if names and client.status == "running":
             client.cancel(list(names), force=True)
+
+
+def _packed(function: Callable[[Any], Any], argument: Any) -> tuple[Callable[[bytes], Any], bytes]:
+    """What the cluster runs, so that nothing of it can fail before it runs.
+
+    A worker that cannot rebuild a message of the scheduler, because a module is not installed
+    there, drops it and leaves the client waiting for ever. Therefore the task is a function that
+    travels as a whole, and the unit is bytes that are opened inside it.
+    """
+
+    def task(payload: bytes) -> Any:
+        import importlib
+
+        attempts = importlib.import_module("astro_common.jobs.attempt")
+        unit = importlib.import_module("cloudpickle").loads(payload)
+        return attempts.attempt_with_log(*unit)
+
+    cloudpickle: Any = importlib.import_module("cloudpickle")
+    return task, cloudpickle.dumps((function, argument))
 
 
 def _threads(client: Any, address: str) -> int:

@@ -138,5 +138,5 @@ constraints: setup ## resolve all requirements anew into constraints.txt, keepin
 
 .PHONY: clean
 clean: ## remove everything that the targets above wrote, except .venv
-	rm -rf build demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build demo dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find packages tests tools docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,6 +29,9 @@ HEAVY = {
 
 # For each command, verbs whose configuration is absent.
 ABSENT_CONFIGURATION = {
+    "scone-io": [
+        ["heatmaps", "MOCK_HEAD.FITS", "-o", "x.tfrecord", "--grid", "absent.json"],
+    ],
     "splus-hypercube": [
         ["build", "--config", "absent.yaml"],
         ["validate", "absent.yaml"],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from splus_hypercube import matching
@@ -92,6 +92,7 @@ def test_nearest_equals_astropy():
     st.sampled_from([0.0, 90.0, 180.0, 270.0, 33.0]),
     st.floats(0.01, 50.0),
 )
+@example(ra=0.0, dec=88.5, angle=180.0, radius=1.0)
 @settings(max_examples=200)
 def test_the_radius_is_inclusive(ra, dec, angle, radius):
     other = offset_positions(np.array([ra]), np.array([dec]), angle, radius)

@@ -109,18 +109,30 @@ def offset_positions(
 
     Notes
     -----
-    Direct problem of spherical trigonometry; Smart, W. M. 1977, Textbook on Spherical Astronomy,
-    section 6.
+    Along the great circle in the normal triad of the position, as vectors: unlike the textbook's
+    arcsine this keeps all digits at the poles.
     """
-    alpha, delta = np.deg2rad(ra), np.deg2rad(dec)
+    east, north, radial = _normal_triad(ra, dec)
     angle, distance = np.deg2rad(position_angle_deg), np.deg2rad(offset_arcsec / ARCSEC_PER_DEG)
-    sin_delta = np.sin(delta) * np.cos(distance)
-    sin_delta = sin_delta + np.cos(delta) * np.sin(distance) * np.cos(angle)
-    east = np.sin(angle) * np.sin(distance) * np.cos(delta)
-    north = np.cos(distance) - np.sin(delta) * sin_delta
-    moved_ra = np.mod(np.rad2deg(alpha + np.arctan2(east, north)), 360.0)
-    moved_ra[moved_ra >= 360.0] = 0.0
-    return moved_ra, np.rad2deg(np.arcsin(np.clip(sin_delta, -1.0, 1.0)))
+    direction = east * np.sin(angle) + north * np.cos(angle)
+    return _positions_of(radial * np.cos(distance) + direction * np.sin(distance))
+
+
+def _normal_triad(ra: Float, dec: Float) -> tuple[Float, Float, Float]:
+    """Unit vectors to the east, to the north and to the position, each of shape (3, n)."""
+    alpha, delta = np.deg2rad(ra), np.deg2rad(dec)
+    sin_a, cos_a, sin_d, cos_d = np.sin(alpha), np.cos(alpha), np.sin(delta), np.cos(delta)
+    east = np.stack([-sin_a, cos_a, np.zeros_like(alpha)])
+    north = np.stack([-sin_d * cos_a, -sin_d * sin_a, cos_d])
+    return east, north, np.stack([cos_d * cos_a, cos_d * sin_a, sin_d])
+
+
+def _positions_of(vectors: Float) -> tuple[Float, Float]:
+    """Positions in degrees, RA in [0, 360), of vectors of any length, shape (3, n)."""
+    x, y, z = vectors
+    ra = np.mod(np.rad2deg(np.arctan2(y, x)), 360.0)
+    ra = np.where(ra >= 360.0, 0.0, ra)
+    return ra, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
 
 
 def propagate_epoch(
@@ -170,18 +182,10 @@ def propagate_epoch(
     # Radial proper motion, radian per year.
     mu_r = np.where(in_depth, velocity * parallax, 0.0) / _AU_PER_YEAR_KM_S / _MAS_PER_RADIAN
 
-    alpha, delta = np.deg2rad(ra), np.deg2rad(dec)
-    sin_a, cos_a, sin_d, cos_d = np.sin(alpha), np.cos(alpha), np.sin(delta), np.cos(delta)
     # The normal triad at the first epoch: p to the east, q to the north, r to the star.
-    p = np.stack([-sin_a, cos_a, np.zeros_like(alpha)])
-    q = np.stack([-sin_d * cos_a, -sin_d * sin_a, cos_d])
-    r = np.stack([cos_d * cos_a, cos_d * sin_a, sin_d])
+    p, q, r = _normal_triad(ra, dec)
     t = np.asarray(years, dtype=np.float64)
-    x, y, z = r * (1.0 + mu_r * t) + (p * mu_ra + q * mu_dec) * t
-
-    new_ra = np.mod(np.rad2deg(np.arctan2(y, x)), 360.0)
-    new_ra[new_ra >= 360.0] = 0.0
-    new_dec = np.rad2deg(np.arctan2(z, np.hypot(x, y)))
+    new_ra, new_dec = _positions_of(r * (1.0 + mu_r * t) + (p * mu_ra + q * mu_dec) * t)
     # Without a motion the position is returned to the last bit.
     still = (mu_ra == 0.0) & (mu_dec == 0.0)
     return np.where(still, ra, new_ra), np.where(still, dec, new_dec)

@@ -1,0 +1,3 @@
+"""SCONE's classifier (the extra ``model``)."""
+
+from __future__ import annotations

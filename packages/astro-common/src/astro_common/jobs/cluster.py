@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import uuid
@@ -89,11 +90,15 @@ def _connect(distributed: Any, address: str) -> Any:
     try:
         return distributed.Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            "--scheduler",
-            f"no Dask scheduler answers at {address!r} ({error})",
-            "an address such as tcp://host:8786",
-        ) from error
+        problem = str(error)
+    # The client that could not connect closes itself when it is collected. That must be now: in the
+    # midst of another client's start it would wait for a lock which that start holds.
+    gc.collect()
+    raise ConfigurationError(
+        "--scheduler",
+        f"no Dask scheduler answers at {address!r} ({problem})",
+        "an address such as tcp://host:8786",
+    )
 
 
 def _run(

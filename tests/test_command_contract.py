@@ -30,7 +30,7 @@ HEAVY = {
 # For each command, verbs whose configuration is absent.
 ABSENT_CONFIGURATION = {
     "scone-io": [
-        ["heatmaps", "MOCK_HEAD.FITS", "-o", "x.tfrecord", "--grid", "absent.json"],
+        ["heatmaps", "MOCK_HEAD.FITS", "-o", "x.tfrecord", "--grid", "absent.yaml"],
     ],
     "splus-hypercube": [
         ["build", "--config", "absent.yaml"],

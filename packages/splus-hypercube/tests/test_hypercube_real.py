@@ -140,8 +140,9 @@ def test_cutouts_of_a_real_compressed_image(tmp_path):
         image, header = file[1].data, file[1].header
     rng = np.random.default_rng(0)
     x, y = rng.uniform(-30, 3630, 60), rng.uniform(-30, 3630, 60)
-    wcs = WCS(header)
-    ra, dec = wcs.all_pix2world(x, y, 0)
+    # The header has an EQUINOX and no RADESYS: FK5 by the FITS standard, 20 mas from ICRS.
+    sky = WCS(header).pixel_to_world(x, y).icrs
+    ra, dec = sky.ra.deg, sky.dec.deg
     tree = real_tree(tmp_path, ra, dec)
     folder = tree.root / "images"
     folder.mkdir()

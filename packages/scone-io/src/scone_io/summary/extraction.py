@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from astro_common.provenance import provenance
 from scone_io.example.layout import EventBatch
 from scone_io.labels import BINARY, LABEL_MAPS
 from scone_io.shards import Shard, Shards
+from scone_io.summary.channels import Channels
 from scone_io.summary.columns import curve_schema, spectrum_schema, summary_schema
 from scone_io.summary.features import curves_of, spectra_of, summary_of
 from scone_io.summary.ranges import Range, ranges_of
@@ -148,10 +149,16 @@ def extract(shards: Shards, extraction: Extraction) -> Totals:
                 overwrite=extraction.overwrite,
             )
             writes.append(stack.enter_context(writer))
-        for tables in _all_tables(shards, extraction, totals):
+
+        def take(tables: _Tables) -> None:
             for write, table in zip(writes, tables, strict=True):
                 write(table)
             _count(totals, tables[0])
+
+        if extraction.workers > 1 and extraction.limit is None:
+            _in_processes(shards, extraction, totals, take)
+        else:
+            _in_turn(shards, extraction, totals, take)
     return totals
 
 
@@ -171,15 +178,15 @@ def _count(totals: Totals, table: pa.Table) -> None:
         totals.classes[str(label)] = totals.classes.get(str(label), 0) + count
 
 
-def _all_tables(shards: Shards, extraction: Extraction, totals: Totals) -> Iterator[_Tables]:
-    if extraction.workers > 1 and extraction.limit is None:
-        yield from _in_processes(shards, extraction, totals)
-        return
+def _in_turn(
+    shards: Shards, extraction: Extraction, totals: Totals, take: Callable[[_Tables], None]
+) -> None:
     left = extraction.limit
+    channels = Channels()
     for shard in shards.shards:
         for batch in shard.batches():
             chosen = batch if left is None else batch.take(slice(left))
-            yield _tables(chosen, shard, extraction)
+            take(_tables(chosen, shard, extraction, channels))
             if left is not None:
                 left -= len(chosen)
                 if left <= 0:
@@ -187,9 +194,11 @@ def _all_tables(shards: Shards, extraction: Extraction, totals: Totals) -> Itera
         totals.bad += shard.num_bad
 
 
-def _tables(batch: EventBatch, shard: Shard, extraction: Extraction) -> _Tables:
+def _tables(batch: EventBatch, shard: Shard, extraction: Extraction, channels: Channels) -> _Tables:
     names = LABEL_MAPS[extraction.labels]
-    tables = [summary_of(batch, shard.grid, names, compat=extraction.compat)]
+    tables = [
+        summary_of(batch, shard.grid, names, compat=extraction.compat, channels=channels),
+    ]
     if extraction.light_curves:
         tables.append(curves_of(batch, shard.grid))
     if extraction.spectra:
@@ -197,42 +206,61 @@ def _tables(batch: EventBatch, shard: Shard, extraction: Extraction) -> _Tables:
     return tables
 
 
-def _in_processes(shards: Shards, extraction: Extraction, totals: Totals) -> Iterator[_Tables]:
+@dataclass(frozen=True)
+class _Result:
+    """What came of a stretch: its tables, or why it cannot be read."""
+
+    tables: _Tables | None = None
+    bad: int = 0
+    error: InputError | None = None
+
+
+def _in_processes(
+    shards: Shards, extraction: Extraction, totals: Totals, take: Callable[[_Tables], None]
+) -> None:
     """Stretches of the files side by side; what is done too early waits for its turn."""
     parts = [
         _Part(shard, stretch, extraction)
         for shard in shards.shards
         for stretch in ranges_of(shard.path)
     ]
-    # Rounds bound what can wait, and keep the order with little waiting.
-    size = 8 * extraction.workers
-    for start in range(0, len(parts), size):
-        chosen = {
-            str(start + place): part for place, part in enumerate(parts[start : start + size])
-        }
-        results: dict[str, tuple[list[_Tables], int]] = {}
-        outcome = run_units(
-            _work_on,
-            chosen,
-            workers=extraction.workers,
-            describe="stretch",
-            on_done=results.__setitem__,
-            progress=False,
-        )
-        for failure in outcome.failed:
-            source = failure.file or str(chosen[failure.unit].shard.path)
-            raise InputError(source, failure.reason)
-        for name in chosen:
-            tables, bad = results.pop(name)
-            totals.bad += bad
-            yield from tables
+    waiting: dict[int, _Result] = {}
+    turn = 0
+
+    def collect(name: str, result: _Result) -> None:
+        nonlocal turn
+        waiting[int(name)] = result
+        while (ready := waiting.pop(turn, None)) is not None:
+            turn += 1
+            if ready.error is not None:
+                raise ready.error
+            totals.bad += ready.bad
+            if ready.tables is not None:
+                take(ready.tables)
+
+    outcome = run_units(
+        _work_on,
+        {str(place): part for place, part in enumerate(parts)},
+        workers=extraction.workers,
+        describe="stretch",
+        on_done=collect,
+        progress=False,
+    )
+    for failure in outcome.failed:
+        raise InputError(failure.file or parts[int(failure.unit)].shard.path, failure.reason)
 
 
-def _work_on(part: _Part) -> tuple[list[_Tables], int]:
+def _work_on(part: _Part) -> _Result:
     batches = part.shard.batches(start=part.stretch.start, stop=part.stretch.stop)
-    tables = [_tables(batch, part.shard, part.extraction) for batch in batches]
+    channels = Channels()
+    try:
+        tables = [_tables(batch, part.shard, part.extraction, channels) for batch in batches]
+    except InputError as error:
+        return _Result(error=error)
+    if not tables:
+        return _Result(bad=part.shard.num_bad)
     joined = [pa.concat_tables(column).combine_chunks() for column in zip(*tables, strict=True)]
-    return [joined] if joined else [], part.shard.num_bad
+    return _Result(joined, part.shard.num_bad)
 
 
 def summary_table(shards: Shards, names: Mapping[int, str] = BINARY) -> pa.Table:
@@ -249,7 +277,10 @@ def summary_table(shards: Shards, names: Mapping[int, str] = BINARY) -> pa.Table
     pyarrow.Table
         Columns of `summary_schema`.
     """
+    channels = Channels()
     tables = [
-        summary_of(batch, shard.grid, names) for shard in shards.shards for batch in shard.batches()
+        summary_of(batch, shard.grid, names, channels=channels)
+        for shard in shards.shards
+        for batch in shard.batches()
     ]
     return pa.concat_tables(tables) if tables else summary_schema().empty_table()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,26 @@ def test_number_of_processes_changes_no_byte(head, tmp_path):
         subprocess.run([sys.executable, "-m", "scone_io", *map(str, words)], check=True)
         made.append(out.read_bytes())
     assert made[0] == made[1]
+
+
+def test_a_cluster_makes_the_same_heatmaps(run, head, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+    )
+    with cluster:
+        words = ("--scheduler", cluster.scheduler_address, "-q")
+        assert run("heatmaps", head, "-o", tmp_path / "there.tfrecord", *words)[0] == 0
+    assert run("heatmaps", head, "-o", tmp_path / "here.tfrecord", "-q")[0] == 0
+    there, here = (scone_io.open(tmp_path / f"{name}.tfrecord") for name in ("there", "here"))
+    assert there.snids.tolist() == here.snids.tolist()
+    # A cluster's processes have other numbers of threads, on which the last digits depend.
+    for first, second in zip(there, here, strict=True):
+        assert np.allclose(first.image, second.image, rtol=1e-6, atol=1e-6 * second.image.max())
 
 
 def test_heatmap_is_the_process_of_the_padded_observations(head):

@@ -132,3 +132,21 @@ def test_damaged_models_are_one_error(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"noise")
     with pytest.raises(InputError):
         load_model(tmp_path)
+
+
+def test_folds_hold_each_supernova_out_once():
+    snids = np.repeat(np.arange(23), 2)
+    parts = [split_by_snid(snids, 3, (number, 4)) for number in range(1, 5)]
+    held_out = np.concatenate([part[2] for part in parts])
+    assert sorted(held_out) == list(range(46))
+    for training, validation, out in parts:
+        assert sorted(np.concatenate([training, validation, out])) == list(range(46))
+        assert not (set(snids[training]) | set(snids[validation])) & set(snids[out])
+
+
+@pytest.mark.parametrize("fold", ["0/5", "6/5", "1/1", "x", "1/"])
+def test_fold_that_is_none_is_a_usage_error(run, mock_folder, tmp_path, capsys, fold):
+    with pytest.raises(SystemExit) as stop:
+        run("train", mock_folder, "-o", tmp_path / "m", "--fold", fold)
+    assert stop.value.code == 2
+    assert "expected K" in capsys.readouterr().err

@@ -189,7 +189,10 @@ def roc_auc(truth: npt.NDArray[np.bool_], probability: Floats) -> float | None:
     if truth.all() or not truth.any():
         return None
     false_rate, true_rate, _ = roc_curve(truth, probability)
-    return float(np.trapezoid(true_rate, false_rate))
+    # By counts, which are exact: a perfect order gives 1.
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    area = np.trapezoid(np.rint(true_rate * positive), np.rint(false_rate * negative))
+    return float(area) / (positive * negative)
 
 
 def _wilson(correct: int, count: int) -> list[float]:
@@ -197,7 +200,9 @@ def _wilson(correct: int, count: int) -> list[float]:
     widened = 1.0 + _Z_95**2 / count
     middle = (share + _Z_95**2 / (2 * count)) / widened
     half = _Z_95 / widened * math.sqrt(share * (1 - share) / count + _Z_95**2 / (4 * count**2))
-    return [max(0.0, middle - half), min(1.0, middle + half)]
+    # Where all are right or none is, the end of the interval is exact but for rounding.
+    low = 0.0 if correct == 0 else middle - half
+    return [low, 1.0 if correct == count else middle + half]
 
 
 def _calibration(truth: npt.NDArray[np.bool_], probability: Floats) -> list[dict[str, Any]]:

@@ -30,9 +30,25 @@ def add_parser(verbs: Any) -> None:
         "--unbalanced", action="store_true", help="use all events of the commoner classes"
     )
     parser.add_argument("--with-redshift", action="store_true", help="also use z and z_err")
+    parser.add_argument(
+        "--fold",
+        type=_fold,
+        metavar="K/N",
+        help="hold out the K-th of N parts in place of a tenth, to cross-validate small samples",
+    )
     add_grid(parser)
     add_common_options(parser)
     parser.set_defaults(run=run)
+
+
+def _fold(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected K/N, as in 1/10")
+    fold = int(number), int(count)
+    if not (1 <= fold[0] <= fold[1] and fold[1] >= 2):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected K from 1 to N, N from 2 on")
+    return fold
 
 
 def require_torch() -> None:
@@ -65,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         balanced=not arguments.unbalanced,
         with_redshift=arguments.with_redshift,
+        fold=arguments.fold,
     )
     shards = open_shards(arguments.files, grid=arguments.grid)
     result = train(shards, training, arguments.output, overwrite=arguments.overwrite)

@@ -54,9 +54,12 @@ class Training:
     seed: int = 42
     balanced: bool = True
     with_redshift: bool = False
+    fold: tuple[int, int] | None = None
 
 
-def split_by_snid(snids: npt.NDArray[np.int64], seed: int) -> tuple[Rows, Rows, Rows]:
+def split_by_snid(
+    snids: npt.NDArray[np.int64], seed: int, fold: tuple[int, int] | None = None
+) -> tuple[Rows, Rows, Rows]:
     """Divide events into 80 % for training, 10 % for validation and 10 % held out.
 
     Parameters
@@ -64,6 +67,8 @@ def split_by_snid(snids: npt.NDArray[np.int64], seed: int) -> tuple[Rows, Rows, 
     snids : ndarray of int64, shape (n,)
         Events of one supernova go the same way.
     seed : int
+    fold : (int, int), optional
+        Hold out the k-th of n parts instead; the others are divided 8 to 1.
 
     Returns
     -------
@@ -72,8 +77,15 @@ def split_by_snid(snids: npt.NDArray[np.int64], seed: int) -> tuple[Rows, Rows, 
     """
     unique, inverse = np.unique(snids, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(unique))
-    first = round(_TRAIN_SHARE * len(unique))
-    second = round((_TRAIN_SHARE + _VALIDATION_SHARE) * len(unique))
+    if fold is None:
+        first = round(_TRAIN_SHARE * len(unique))
+        second = round((_TRAIN_SHARE + _VALIDATION_SHARE) * len(unique))
+    else:
+        number, count = fold
+        out = np.arange(len(order)) % count == number - 1
+        order = np.concatenate([order[~out], order[out]])
+        second = len(order) - int(out.sum())
+        first = round(_TRAIN_SHARE / (_TRAIN_SHARE + _VALIDATION_SHARE) * second)
     part = np.empty(len(unique), dtype=np.int64)
     part[order[:first]], part[order[first:second]], part[order[second:]] = 0, 1, 2
     rows = [np.flatnonzero(part[inverse] == number) for number in range(3)]
@@ -124,7 +136,7 @@ def train(
     if labels.min(initial=0) < 0 or len(np.unique(labels)) < 2:
         found = ", ".join(map(str, np.unique(labels)[:5].tolist())) or "none"
         raise InputError(source, f"labels {found}", "labels from 0 on, of two classes or more")
-    rows, validation, held_out = split_by_snid(shards.snids, training.seed)
+    rows, validation, held_out = split_by_snid(shards.snids, training.seed, training.fold)
     if not (len(rows) and len(validation) and len(held_out)):
         raise InputError(source, f"{len(labels)} events", "ten or more to train on")
     torch.manual_seed(training.seed)

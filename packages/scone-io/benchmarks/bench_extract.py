@@ -58,27 +58,28 @@ def eager(path: Path, count: int) -> tuple[list[dict], float]:
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--events", type=int, default=5000, metavar="N", help="(5000)")
+    options.add_argument("--events", type=int, default=47_000, metavar="N", help="(47000)")
     options.add_argument("--eager-events", type=int, default=500, metavar="N", help="(500)")
     arguments = options.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as folder:
         (path,) = write_mock_shards(folder, num_events=arguments.events, seed=arguments.seed)
         out = Path(folder) / "out.parquet"
-        ours, memory = [], 0.0
+        ours: dict[int, list[float]] = {1: [], 2: []}
+        memory = 0.0
         for _ in range(arguments.repeats):
-            finished = run_process(
-                scone_command("extract", path, "-o", out, "--overwrite", "--workers", "1")
-            )
-            ours.append(finished.seconds)
-            memory = max(memory, finished.peak_memory_mb)
-            note(f"  extract: {finished.seconds:.2f} s")
+            for workers, seconds in ours.items():
+                words = ("--overwrite", "--workers", workers)
+                finished = run_process(scone_command("extract", path, "-o", out, *words))
+                seconds.append(finished.seconds)
+                memory = max(memory, finished.peak_memory_mb)
+                note(f"  extract with {workers}: {finished.seconds:.2f} s")
         rows, slow = eager(path, arguments.eager_events)
         table = pq.read_table(out).slice(0, len(rows)).to_pydict()
         for name in ("total_flux", "median_flux", "blue_flux", "snr_median", "duration_days"):
             expected = [row[name] for row in rows]
             require(bool(np.allclose(table[name], expected, rtol=1e-12)), name)
-    per_event = float(np.median(ours)) / arguments.events
+    per_event, by_two = (float(np.median(seconds)) / arguments.events for seconds in ours.values())
     result = Result(
         "Extract features",
         f"{arguments.events:,} events by the whole command, start included; "
@@ -86,8 +87,10 @@ def main() -> None:
         versions=peer_versions("tensorflow", "numpy"),
     )
     result.measured("scone-io extract, per 1000 events", 1000 * per_event, memory)
+    result.measured("scone-io extract --workers 2, per 1000 events", 1000 * by_two)
     result.measured("eager loop, per 1000 events", 1000 * slow / len(rows))
     result.at_least("eager loop / ours", slow / len(rows) / per_event, 50.0)
+    result.at_least("eager loop / ours with two workers", slow / len(rows) / by_two, 50.0)
     result.at_least("events per second of our command", 1.0 / per_event, 2000.0)
     report(result, arguments.output)
 

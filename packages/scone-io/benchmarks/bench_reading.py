@@ -95,7 +95,7 @@ def batched(tf: Any, path: Path) -> tuple[int, int, float]:
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--events", type=int, default=5000, metavar="N", help="(5000)")
+    options.add_argument("--events", type=int, default=47_000, metavar="N", help="(47000)")
     arguments = options.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from astro_common.command import run_command
 from splus_hypercube import __version__
-from splus_hypercube.commands import build, check, crossmatch, inspect, mock, plot, validate
+from splus_hypercube.commands import build, check, crossmatch, inspect, mock, plot, validate, view
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (build, validate, inspect, check, crossmatch, plot, mock):
+    for module in (build, validate, inspect, check, crossmatch, plot, view, mock):
         module.add_parser(verbs)
     return parser
 

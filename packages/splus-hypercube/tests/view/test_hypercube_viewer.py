@@ -326,7 +326,8 @@ def browser() -> str:
 
 def seen(browser: str, url: str, folder: Path) -> str:
     """The page as the browser has it once its program has run."""
-    words = [browser, "--headless", "--disable-gpu", "--dump-dom", "--virtual-time-budget=15000"]
+    words = [browser, "--headless", "--disable-gpu", "--disable-dev-shm-usage"]
+    words += ["--dump-dom", "--virtual-time-budget=15000"]
     # As root, Chromium refuses to run within its own walls.
     words += ["--no-sandbox"] if os.geteuid() == 0 else []
     done = subprocess.run(

@@ -97,6 +97,10 @@ test-isolated: build ## install each wheel alone into a bare environment and run
 test-lowest: build ## run each package's tests with the oldest versions that it says it supports
 	$(PY) tools/isolated_install.py --lowest
 
+.PHONY: test-sdist
+test-sdist: build ## run the tests that each sdist holds, where it is unpacked
+	$(PY) tools/isolated_install.py --sdist
+
 .PHONY: coverage
 coverage: setup ## run all tests in one process and print which lines they miss
 	$(PY) -m coverage erase

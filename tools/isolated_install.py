@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 from collections.abc import Sequence
@@ -134,8 +135,11 @@ def bare_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in hidden}
 
 
-def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path:
-    """Make an environment with one wheel and its dependencies and return its ``bin`` folder."""
+def install(package: Package, wheels: Path, work: Path, *, lowest: bool, tests: bool) -> Path:
+    """Make an environment with one wheel and its dependencies and return its ``bin`` folder.
+
+    With `tests`, what the tests need comes on top.
+    """
     environment = bare_environment()
     # The option --find-links would replace the folders that this variable names.
     known = [name for name in environment.get("UV_FIND_LINKS", "").split(",") if name]
@@ -155,15 +159,16 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool) -> Path
     into = (*pip, "install", "--quiet", "--python", python)
     run_step((*into, *fresh, *pinned, wheel), work, environment)
     run_step((*pip, "check", "--python", python), work, environment)
-    if lowest:
-        # What the tests need comes on top, and changes nothing of what was installed.
+    if tests:
+        # It changes nothing of what was installed.
         held = work / "held.txt"
         frozen = run_step((*pip, "freeze", "--python", python), work, environment)
         pins = [line for line in frozen.splitlines() if "==" in line]
         held.write_text("\n".join(pins) + "\n", encoding="utf-8")
         settings = ROOT / "pyproject.toml"
         groups = [word for name in TEST_GROUPS for word in ("--group", f"{settings}:{name}")]
-        run_step((*into, "-c", held, *groups), work, environment)
+        tested = [] if lowest else ["-c", str(ROOT / "constraints.txt")]
+        run_step((*into, "-c", held, *tested, *groups), work, environment)
     return target / "bin"
 
 
@@ -201,6 +206,17 @@ def run_tests(package: Package, binaries: Path, work: Path) -> str:
     return run_step(command, work, bare_environment()).strip().splitlines()[-1]
 
 
+def run_sdist_tests(package: Package, binaries: Path, folder: Path, work: Path) -> str:
+    """Run the tests that the sdist holds, from where it is unpacked; return the closing line."""
+    (sdist,) = folder.glob(f"{package.import_name}-{package.version}.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(work / "sdist", filter="data")
+    (unpacked,) = (work / "sdist").iterdir()
+    options = ["-q", "-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    command = [str(binaries / "python"), "-m", "pytest", *options, "tests"]
+    return run_step(command, unpacked, bare_environment()).strip().splitlines()[-1]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Try every package; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -208,6 +224,9 @@ def main(argv: list[str] | None = None) -> int:
         "--lowest",
         action="store_true",
         help="take the oldest versions that the package allows, and run its tests",
+    )
+    parser.add_argument(
+        "--sdist", action="store_true", help="run the tests that each sdist holds, unpacked"
     )
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="folder of the wheels")
     parser.add_argument("only", nargs="*", metavar="DIST", help="only these distributions")
@@ -223,10 +242,14 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="isolated-") as folder:
             work = Path(folder)
             try:
-                binaries = install(package, arguments.dist.resolve(), work, lowest=arguments.lowest)
+                built = arguments.dist.resolve()
+                tests = arguments.lowest or arguments.sdist
+                binaries = install(package, built, work, lowest=arguments.lowest, tests=tests)
                 result = use(package, binaries, work)
                 if arguments.lowest:
                     result += ", " + run_tests(package, binaries, work)
+                if arguments.sdist:
+                    result += ", sdist: " + run_sdist_tests(package, binaries, built, work)
             except StepError as error:
                 failed += 1
                 result = f"FAILED: {error}"

@@ -29,6 +29,10 @@ HEAVY = {
 
 # For each command, verbs whose configuration is absent.
 ABSENT_CONFIGURATION = {
+    "astromodal-tokenizers": [
+        ["fit", "all", "--config", "absent.yaml"],
+        ["encode", "--config", "absent.yaml"],
+    ],
     "scone-io": [
         ["heatmaps", "MOCK_HEAD.FITS", "-o", "x.tfrecord", "--grid", "absent.yaml"],
     ],

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show the whole way on synthetic data: survey files, hypercubes, checks, and a report.
+"""Show the whole way on synthetic data: survey files, hypercubes, checks, tokens, a model, reports.
 
 Everything is made by the commands that a user would type, and each is shown before it runs. The
 outcome is compared with the truth table of the mock; any difference ends the demo with status 1.
@@ -18,6 +18,8 @@ from pathlib import Path
 
 from astro_common.errors import AstroError
 
+ROOT = Path(__file__).resolve().parents[1]
+
 # A folder that holds this file was made by this script, and may be replaced by it.
 MARKER = ".splus-hypercube-demo"
 
@@ -27,7 +29,7 @@ class StepError(Exception):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options; the defaults make a demo of about a minute."""
+    """Read the options; the defaults make a demo of some minutes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--directory",
@@ -36,13 +38,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="folder to make; one that an earlier demo made is replaced (default: demo)",
     )
     parser.add_argument("--fields", type=int, default=2, help="S-PLUS fields (default: 2)")
-    parser.add_argument("--sources", type=int, default=500, help="per field (default: 500)")
+    parser.add_argument("--sources", type=int, default=1500, help="per field (default: 1500)")
     parser.add_argument(
         "--image-size",
         type=int,
-        default=700,
+        default=1200,
         metavar="PX",
-        help="side of the images (default: 700)",
+        help="side of the images (default: 1200)",
+    )
+    parser.add_argument(
+        "--cutout-size",
+        type=int,
+        default=48,
+        metavar="PX",
+        help="side of the cutouts (default: 48)",
     )
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the synthetic sky (default: 1)"
@@ -71,7 +80,7 @@ def fresh_folder(folder: Path) -> None:
     (folder / MARKER).touch()
 
 
-def run(*words: str | Path) -> None:
+def run(command: str, *words: str | Path) -> None:
     """Show a command of the user and run it.
 
     Raises
@@ -80,10 +89,11 @@ def run(*words: str | Path) -> None:
         It failed.
     """
     texts = [str(word) for word in words]
-    print(f"\n$ splus-hypercube {shlex.join(texts)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "splus_hypercube", *texts], check=False)
+    print(f"\n$ {command} {shlex.join(texts)}", flush=True)
+    module = command.replace("-", "_")
+    done = subprocess.run([sys.executable, "-m", module, *texts], check=False)
     if done.returncode:
-        raise StepError(f"splus-hypercube {texts[0]} ended with status {done.returncode}")
+        raise StepError(f"{command} {texts[0]} ended with status {done.returncode}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,6 +117,7 @@ def demonstrate(arguments: argparse.Namespace) -> int:
     survey_files, cubes_folder, report = folder / "mock", folder / "cubes", folder / "report.html"
     config = survey_files / "hypercube.yaml"
     run(
+        "splus-hypercube",
         "mock",
         survey_files,
         "--fields",
@@ -115,19 +126,38 @@ def demonstrate(arguments: argparse.Namespace) -> int:
         str(arguments.sources),
         "--image-size",
         str(arguments.image_size),
+        "--cutout-size",
+        str(arguments.cutout_size),
         "--seed",
         str(arguments.seed),
     )
-    run("validate", config)
-    run("build", "--config", config, "--out", cubes_folder, "--workers", str(arguments.workers))
+    run("splus-hypercube", "validate", config)
+    workers = ("--workers", str(arguments.workers))
+    run("splus-hypercube", "build", "--config", config, "--out", cubes_folder, *workers)
     cubes = sorted(cubes_folder.glob("datacube_*.parquet"))
     for cube in cubes:
-        run("check", cube, "--config", config)
-    return conclude(cubes, survey_files / "truth.parquet", report, start)
+        run("splus-hypercube", "check", cube, "--config", config)
+    status = conclude(cubes, survey_files / "truth.parquet", report)
+    reports = [report, tokenise(folder, workers)]
+    print(f"\nDone in {time.monotonic() - start:.0f} s. Reports, to be opened in a browser:")
+    for path in reports:
+        print(f"  {path.resolve()}")
+    return status
 
 
-def conclude(cubes: Sequence[Path], truth: Path, report: Path, start: float) -> int:
-    """Compare with the truth and write the report, also where they differ."""
+def tokenise(folder: Path, workers: Sequence[str]) -> Path:
+    """Turn the hypercubes into tokens and measure what is lost; return the report."""
+    config = folder / "tokens.yaml"
+    shutil.copyfile(ROOT / "packages/astromodal-tokenizers/configs/demo.yaml", config)
+    run("astromodal-tokenizers", "fit", "all", "--config", config)
+    run("astromodal-tokenizers", "encode", "--config", config, *workers)
+    output = folder / "tokens-report"
+    run("astromodal-tokenizers", "report", "--config", config, "--out", output, "--no-comparison")
+    return output / "report.html"
+
+
+def conclude(cubes: Sequence[Path], truth: Path, report: Path) -> int:
+    """Compare with the truth and write the report of the hypercubes, also where they differ."""
     # Slow to import, and not needed until here.
     from splus_hypercube.truth import compare_with_truth
     from splus_hypercube.view.report import write_report
@@ -138,7 +168,6 @@ def conclude(cubes: Sequence[Path], truth: Path, report: Path, start: float) -> 
     for row in rows:
         print(f"{row.survey:<8} {row.expected:>9} {row.found:>9} {row.wrong:>9}")
     write_report(cubes, report, truth=rows, title="Demo: hypercubes of a synthetic sky")
-    print(f"\nDone in {time.monotonic() - start:.0f} s. Report: {report.resolve()}")
     wrong = [row.survey for row in rows if row.wrong or row.expected != row.found]
     if wrong:
         print(f"demo: not as in the truth: {', '.join(wrong)}", file=sys.stderr)

@@ -36,8 +36,8 @@ def digests(output: Path) -> dict[str, str]:
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--sources", type=int, default=10_000, metavar="N", help="per field")
-    options.add_argument("--image-size", type=int, default=4_000, metavar="PX")
+    options.add_argument("--sources", type=int, default=5_000, metavar="N", help="per field (5000)")
+    options.add_argument("--image-size", type=int, default=3_000, metavar="PX")
     arguments = options.parse_args()
     # The files' time of creation is a part of their bytes.
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"

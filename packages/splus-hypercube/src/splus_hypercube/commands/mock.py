@@ -23,6 +23,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--fields", type=positive_int, default=1, metavar="N")
     parser.add_argument("--sources", type=positive_int, default=1000, metavar="N", help="per field")
     parser.add_argument("--image-size", type=positive_int, default=1000, metavar="PX")
+    parser.add_argument(
+        "--cutout-size", type=positive_int, default=96, metavar="PX", help="in hypercube.yaml"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     add_common_options(parser)
     parser.set_defaults(run=run)
@@ -39,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         image_size_px=arguments.image_size,
         seed=arguments.seed,
         progress=not arguments.quiet,
+        cutout_size_px=arguments.cutout_size,
     )
     config = arguments.directory / "hypercube.yaml"
     if arguments.json:

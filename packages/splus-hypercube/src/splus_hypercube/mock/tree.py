@@ -49,7 +49,7 @@ splus:
   catalogue: "main/{{field}}_dual.fits"
   images: ["idr6/{{field}}/{{field}}_{{band}}.fits.fz"]
   epoch_jyear: {EPOCH_JYEAR}
-cutouts: {{size_px: 96, rows: all}}
+cutouts: {{size_px: <size>, rows: all}}
 gaia: {{directory: gaia_dr3, radius_arcsec: 1.2}}
 gaia_xp: {{directory: gaia_xp}}
 ztf: {{directory: ztf, radius_arcsec: 1.0, bad_catflags: {BAD_CATFLAG}}}
@@ -88,6 +88,7 @@ def write_mock(
     image_size_px: int,
     seed: int,
     progress: bool = False,
+    cutout_size_px: int = 96,
 ) -> None:
     """Write a synthetic tree of survey files and the truth about it.
 
@@ -107,6 +108,8 @@ def write_mock(
         fields there are.
     progress : bool, optional
         Say on stderr which field is being written.
+    cutout_size_px : int, optional
+        Width and height of the cutouts that the configuration asks for.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def write_mock(
     OutputError
         If the folder exists or cannot be written.
     """
-    _check(fields, sources, image_size_px, seed)
+    _check(fields, sources, image_size_px, seed, cutout_size_px)
     directory = Path(directory)
     chosen = mock_fields(fields, size_px=image_size_px, seed=seed)
     if directory.exists() or directory.is_symlink():
@@ -129,6 +132,8 @@ def write_mock(
         raise OutputError(directory, error.strerror or str(error), "a writable place") from error
     try:
         _write_tree(place, chosen, sources, progress)
+        configuration = _CONFIGURATION.replace("<size>", str(cutout_size_px))
+        (place / "hypercube.yaml").write_text(configuration)
         _flush(place)
         # mkdtemp makes folders for their owner alone.
         place.chmod(0o777 & ~_umask())
@@ -141,12 +146,13 @@ def write_mock(
         raise
 
 
-def _check(fields: int, sources: int, image_size_px: int, seed: int) -> None:
+def _check(fields: int, sources: int, image_size_px: int, seed: int, cutout_size_px: int) -> None:
     for option, value, least in (
         ("--fields", fields, 1),
         ("--sources", sources, 1),
         ("--image-size", image_size_px, _SMALLEST_IMAGE_PX),
         ("--seed", seed, 0),
+        ("--cutout-size", cutout_size_px, 1),
     ):
         if value < least:
             raise ConfigurationError(option, f"{value}", f"at least {least}")
@@ -188,7 +194,6 @@ def _write_tree(place: Path, fields: tuple[MockField, ...], sources: int, progre
     lines = [f"{field.name},{field.ra:.6f},{field.dec:.6f}" for field in fields]
     (place / "fields.csv").write_text("\n".join(["field,ra,dec", *lines]) + "\n")
     (place / "README.txt").write_text(_README)
-    (place / "hypercube.yaml").write_text(_CONFIGURATION)
 
 
 def _write_field(

@@ -1,0 +1,389 @@
+"""Measure what the round trip costs, on sources that taught nothing."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from astro_common.errors import ConfigurationError
+from astromodal_tokenizers.configuration import Configuration
+from astromodal_tokenizers.encode import fitted_families
+from astromodal_tokenizers.hypercube import (
+    Cube,
+    error_column,
+    iter_rows,
+    number_column,
+    open_cubes,
+)
+from astromodal_tokenizers.split import SPLITS, TEST, TRAIN, VALIDATION
+from astromodal_tokenizers.tokenizers.bins import MISSING, Bins
+from astromodal_tokenizers.tokenizers.image import ImageTokenizer
+from astromodal_tokenizers.tokenizers.loading import Tokenizer, load_tokenizer
+from astromodal_tokenizers.tokenizers.scalar import ScalarTokenizer
+from astromodal_tokenizers.tokenizers.spectrum import SpectrumGroup, SpectrumTokenizer, scale_of
+
+__all__ = ["Block", "Examples", "evaluate", "held_out_split"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_POINTS = 5000
+_EXAMPLES = 4
+# A code with this many times the mean number of values is one that many sources share.
+_COMMON = 2.0
+
+
+@dataclass
+class Block:
+    """What is known of one codebook on the held-out sources.
+
+    Attributes
+    ----------
+    name, kind : str
+    size : int
+        Number of codes.
+    counts : ndarray of int64, shape (size,)
+        How often each code occurs.
+    objects : int
+        Sources with at least one token.
+    taught : ndarray of int64, shape (size,)
+        Values of each code that the codebook was learned from; empty if that is not known.
+    """
+
+    name: str
+    kind: str
+    size: int
+    taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    objects: int = 0
+    _error: float = 0.0
+    _power: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    _physical: float = 0.0
+    _values: int = 0
+    _chi2: float = 0.0
+    _chi2_values: int = 0
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(self.size, dtype=np.int64)
+
+    def add_codes(self, codes: NDArray[np.uint16], rows: int | None = None) -> None:
+        """Count codes of shape (n, ...); ``rows`` replaces the number of sources with any."""
+        known = codes != MISSING
+        self.counts += np.bincount(codes[known], minlength=self.size)
+        some = known.reshape(len(codes), -1).any(axis=1).sum() if rows is None else rows
+        self.objects += int(some)
+
+    def add_errors(
+        self,
+        normalised: NDArray[np.floating[Any]],
+        physical: NDArray[np.floating[Any]] | None = None,
+        signal: NDArray[np.floating[Any]] | None = None,
+    ) -> None:
+        """Add errors of values; with the ``signal`` they are normalised by its deviation."""
+        self._error += float(np.square(normalised, dtype=np.float64).sum())
+        self._values += normalised.size
+        if physical is not None:
+            self._physical += float(np.square(physical, dtype=np.float64).sum())
+        if signal is not None:
+            total = signal.astype(np.float64)
+            for place, value in enumerate((total.size, total.sum(), np.square(total).sum())):
+                self._power[place] += float(value)
+
+    def add_chi2(self, values: NDArray[np.floating[Any]]) -> None:
+        """Add errors in units of the measurement's own error."""
+        self._chi2 += float(np.square(values, dtype=np.float64).sum())
+        self._chi2_values += values.size
+
+    def use(self) -> float:
+        """Codes that occur, relative to what so many tokens can use; see `attainable_codes`.
+
+        Codes of values that many sources share, such as the zero of a count, take many tokens
+        however good the codebook is. They and their tokens are not part of the comparison.
+        """
+        common = np.zeros(self.size, dtype=bool)
+        taught = math.inf
+        if len(self.taught) == self.size:
+            common = self.taught > _COMMON * self.taught.sum() / self.size
+            taught = float(self.taught[~common].sum())
+        rest = self.counts[~common]
+        used = int((rest > 0).sum())
+        expected = attainable_codes(len(rest), int(rest.sum()), taught) if len(rest) else 0.0
+        return min(1.0, used / expected) if expected else 1.0
+
+    def record(self) -> dict[str, Any]:
+        """The figures of the report; None where there is nothing to measure."""
+        tokens = int(self.counts.sum())
+        used = int((self.counts > 0).sum())
+        share = self.counts[self.counts > 0] / max(tokens, 1)
+        scale = 1.0
+        if self._power[0]:
+            mean = self._power[1] / self._power[0]
+            scale = math.sqrt(max(self._power[2] / self._power[0] - mean**2, 0.0)) or 1.0
+        return {
+            "kind": self.kind,
+            "codebook_size": self.size,
+            "objects": self.objects,
+            "tokens": tokens,
+            "bits_per_object": (
+                tokens / self.objects * math.log2(self.size) if self.objects else None
+            ),
+            "rmse_normalised": (
+                math.sqrt(self._error / self._values) / scale if self._values else None
+            ),
+            "rmse_physical": (math.sqrt(self._physical / self._values) if self._physical else None),
+            "chi2_per_pixel": self._chi2 / self._chi2_values if self._chi2_values else None,
+            "codes_used": used,
+            "codebook_use": self.use() if tokens else None,
+            "perplexity": float(np.exp(-(share * np.log(share)).sum())) if tokens else None,
+        }
+
+
+def attainable_codes(size: int, tokens: int, taught: float = math.inf) -> float:
+    """Codes that so many tokens would use on average with the best codebook.
+
+    Few tokens cannot use many codes: the use of a codebook is measured against this number, which
+    is the size of the codebook as soon as there are several tokens for each code.
+
+    Parameters
+    ----------
+    size : int
+        Number of codes.
+    tokens : int
+    taught : float
+        Values that the codebook was learned from. Of few values even the quantiles are uncertain:
+        the chances of the codes then follow a beta distribution about their mean.
+
+    Returns
+    -------
+    float
+        ``size * (1 - (1 + tokens / taught) ** (-taught / size))``, and its limit
+        ``size * (1 - exp(-tokens / size))``.
+    """
+    if taught < math.inf:
+        return -size * math.expm1(-taught / size * math.log1p(tokens / taught)) if taught else 0.0
+    return -size * math.expm1(-tokens / size)
+
+
+@dataclass
+class Examples:
+    """A few sources before and after the round trip, for the figures.
+
+    Attributes
+    ----------
+    scalars : dict of str to (values, decoded)
+        Arrays by column.
+    spectra : dict of str to list of (values, weight, decoded, time)
+    images : list of (images, decoded)
+        Arrays of shape (bands, size, size).
+    bands : list of str
+    """
+
+    scalars: dict[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
+    spectra: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    images: list[tuple[NDArray[Any], NDArray[Any], str]] = field(default_factory=list)
+    bands: list[str] = field(default_factory=list)
+
+
+def held_out_split(configuration: Configuration, cubes: Sequence[Cube]) -> int:
+    """Choose the split to measure on.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    cubes : sequence of Cube
+
+    Returns
+    -------
+    int
+        Test; validation if no source is in test; training, with a warning, if the whole sky of the
+        hypercubes is in it.
+
+    Raises
+    ------
+    ConfigurationError
+        If no source has a position.
+    """
+    for split in (TEST, VALIDATION, TRAIN):
+        for cube in cubes:
+            if next(iter_rows(cube, ["id"], configuration, split), None) is not None:
+                if split == TRAIN:
+                    logger.warning(
+                        "no source is held out: the report measures those that taught "
+                        "(raise split.nside or add fields)"
+                    )
+                return split
+    raise ConfigurationError("hypercube", "no source with a position", "some", "add fields")
+
+
+def evaluate(
+    configuration: Configuration, examples: Examples | None = None
+) -> tuple[list[Block], dict[str, Any]]:
+    """Encode and decode the held-out sources and compare.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    examples : Examples, optional
+        Filled with what figures show.
+
+    Returns
+    -------
+    list of Block
+        One per codebook, in the order of the vocabulary.
+    dict
+        ``split``, ``fields``, ``synthetic``, ``checksums``.
+    """
+    families = fitted_families(configuration.output)
+    cubes = open_cubes(configuration)
+    split = held_out_split(configuration, cubes)
+    blocks: list[Block] = []
+    checksums = {}
+    shown = Examples() if examples is None else examples
+    for family in families:
+        fitted = load_tokenizer(configuration.output, family)
+        checksums[family] = fitted.checksum
+        own = {
+            block.name: Block(block.name, block.kind, block.size, block.taught)
+            for block in fitted.tokenizer.blocks()
+        }
+        blocks.extend(own.values())
+        for cube, table in _held_out(configuration, cubes, fitted.tokenizer, split):
+            _measure(fitted.tokenizer, cube, table, own, shown)
+    about = {
+        "split": SPLITS[split],
+        "fields": [cube.field for cube in cubes],
+        "synthetic": any(cube.synthetic for cube in cubes),
+        "codebook_sha256": checksums,
+    }
+    return blocks, about
+
+
+def _held_out(
+    configuration: Configuration, cubes: Sequence[Cube], tokenizer: Tokenizer, split: int
+) -> Iterator[tuple[Cube, pa.Table]]:
+    for cube in cubes:
+        columns = ["id", *tokenizer.column_names]
+        if isinstance(tokenizer, ScalarTokenizer):
+            errors = (error_column([cube], name) for name in tokenizer.column_names)
+            columns += [name for name in errors if name is not None]
+        for rows in iter_rows(cube, columns, configuration, split):
+            yield cube, rows.table
+
+
+def _measure(
+    tokenizer: Tokenizer, cube: Cube, table: pa.Table, blocks: dict[str, Block], shown: Examples
+) -> None:
+    if isinstance(tokenizer, ScalarTokenizer):
+        _measure_scalars(tokenizer, cube, table, blocks, shown)
+    elif isinstance(tokenizer, SpectrumTokenizer):
+        for group in tokenizer.groups:
+            _measure_group(group, table, blocks, shown)
+    else:
+        _measure_images(tokenizer, table, blocks, shown)
+
+
+def _measure_scalars(
+    tokenizer: ScalarTokenizer,
+    cube: Cube,
+    table: pa.Table,
+    blocks: dict[str, Block],
+    shown: Examples,
+) -> None:
+    codes = tokenizer.encode(table)
+    for place, column in enumerate(tokenizer.columns):
+        known = codes[:, place] != MISSING
+        values = number_column(table[column.name])[known]
+        decoded = number_column(pa.chunked_array([column.decode(codes[:, place])]))[known]
+        block = blocks[column.name]
+        block.add_codes(codes[:, place : place + 1])
+        bins = column.bins
+        # A value beyond all that was seen may lie where the scale has none.
+        scaled = bins.normalised(decoded) - bins.normalised(values)
+        sound = np.isfinite(scaled)
+        block.add_errors(scaled[sound], (decoded - values)[sound])
+        name = error_column([cube], column.name)
+        if name is not None:
+            errors = number_column(table[name])[known]
+            sound = np.isfinite(errors) & (errors > 0.0)
+            block.add_chi2((decoded - values)[sound] / errors[sound])
+        before, after = shown.scalars.get(column.name, (values[:0], values[:0]))
+        if len(before) < _MAX_POINTS:
+            shown.scalars[column.name] = (
+                np.concatenate([before, values]),
+                np.concatenate([after, decoded]),
+            )
+
+
+def _add_bins(block: Block, bins: Bins, values: NDArray[Any], codes: NDArray[np.uint16]) -> None:
+    block.add_codes(codes)
+    known = codes != MISSING
+    decoded = bins.decode(codes[known])
+    block.add_errors(
+        bins.normalised(decoded) - bins.normalised(values[known]), decoded - values[known]
+    )
+
+
+def _measure_group(
+    group: SpectrumGroup, table: pa.Table, blocks: dict[str, Block], shown: Examples
+) -> None:
+    spectra = group.measure(table)
+    codes = group.encode_measured(spectra)
+    length = spectra.values.shape[1]
+    decoded = group.decode(codes)[:, :length]
+    valid = spectra.valid & np.isfinite(decoded)
+    block = blocks[group.name]
+    block.add_codes(codes.pixels)
+    noise, level = scale_of(spectra, group.levels, relative=not group.is_curve)
+    _add_bins(blocks[f"{group.name}_noise"], group.noise, noise[:, None], codes.scale[:, :1])
+    _add_bins(blocks[f"{group.name}_level"], group.level, level, codes.scale[:, 1:])
+    if group.time is not None and spectra.time is not None and codes.time is not None:
+        times = spectra.time[:, :: group.patch][:, : codes.time.shape[1]]
+        _add_bins(blocks[f"{group.name}_time"], group.time, times, codes.time)
+    difference = (decoded - spectra.values)[valid]
+    block.add_chi2(difference * spectra.weight[valid])
+    vectors, known = group.vectors(spectra, codes.scale)
+    features = vectors[known]
+    error = group.quantizer.decode(codes.pixels[known]) - features
+    block.add_errors(error, None, features)
+    block._physical += float((difference**2).sum()) * error.size / max(difference.size, 1)
+    kept = shown.spectra.setdefault(group.name, [])
+    for row in np.flatnonzero(valid.any(axis=1))[: _EXAMPLES - len(kept)]:
+        part = slice(0, int(spectra.lengths[row]))
+        time = None if spectra.time is None else spectra.time[row, part]
+        x = group.wavelength if group.wavelength is not None else time
+        kept.append(
+            (
+                spectra.values[row, part],
+                spectra.weight[row, part],
+                decoded[row, part],
+                x,
+                str(table["id"][int(row)]),
+            )
+        )
+
+
+def _measure_images(
+    tokenizer: ImageTokenizer, table: pa.Table, blocks: dict[str, Block], shown: Examples
+) -> None:
+    images = tokenizer.images(table)
+    codes, _latents = tokenizer.encode(images)
+    decoded = tokenizer.decode(codes)
+    block = blocks["image"]
+    block.add_codes(codes.tokens)
+    blocks["image_flux"].add_codes(codes.flux)
+    known = np.isfinite(images) & np.isfinite(decoded)
+    before = np.arcsinh(images / tokenizer.noise[:, None, None])[known]
+    after = np.arcsinh(decoded / tokenizer.noise[:, None, None])[known]
+    block.add_errors(after - before, (decoded - images)[known], before)
+    block.add_chi2(((decoded - images) / tokenizer.noise[:, None, None])[known])
+    shown.bands = tokenizer.column_names
+    brightness = np.nan_to_num(images, nan=0.0).max(axis=(1, 2, 3))
+    for row in np.argsort(-brightness)[:1]:
+        if len(shown.images) < _EXAMPLES and known[row].any():
+            shown.images.append((images[row], decoded[row], str(table["id"][int(row)])))

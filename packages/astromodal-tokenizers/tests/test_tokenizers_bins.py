@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from astromodal_tokenizers.normalization import Transform, choose_transform
+from astromodal_tokenizers.reservoir import Reservoir
+from astromodal_tokenizers.tokenizers.bins import MISSING, Bins, fit_bins
+
+FINITE = st.floats(-1e12, 1e12, allow_nan=False, width=64)
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrays(np.float64, st.integers(1, 400), elements=FINITE), st.integers(2, 80))
+def test_any_column_has_rising_edges_and_codes_in_range(values, size):
+    bins = fit_bins(values, size)
+    assert 1 <= bins.size <= size
+    assert len(bins.edges) == bins.size - 1
+    assert (np.diff(bins.edges) > 0).all()
+    codes = bins.encode(values)
+    assert codes.max() < bins.size
+    assert np.array_equal(codes, np.searchsorted(bins.edges, values, side="right"))
+    assert np.isfinite(bins.decode(codes)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(np.int64, st.integers(1, 300), elements=st.integers(-40, 40)))
+def test_few_distinct_values_come_back_exactly(values):
+    values = values.astype(np.float64)
+    bins = fit_bins(values, 128)
+    assert np.array_equal(bins.decode(bins.encode(values)), values)
+
+
+def test_missing_is_no_code():
+    bins = fit_bins(np.arange(1000.0), 64)
+    codes = bins.encode(np.array([np.nan, 5.0]))
+    assert codes[0] == MISSING
+    assert codes[1] < 64
+    decoded = bins.decode(codes)
+    assert np.isnan(decoded[0])
+    assert decoded[1] == pytest.approx(5.0, abs=16)
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy", "lognormal", "shared"])
+def test_the_fast_search_finds_the_same_bins(kind):
+    random = np.random.default_rng(4)
+    values = {
+        "normal": lambda: random.normal(20.0, 2.0, 200_000),
+        "heavy": lambda: random.standard_t(1.2, 200_000),
+        "lognormal": lambda: np.exp(random.normal(0.0, 4.0, 200_000)),
+        "shared": lambda: np.where(
+            random.uniform(size=200_000) < 0.2, 99.0, random.normal(size=200_000)
+        ),
+    }[kind]()
+    bins = fit_bins(values[:50_000], 1024)
+    probe = np.concatenate(
+        [values, bins.edges, np.nextafter(bins.edges, -np.inf), [np.inf, -np.inf]]
+    )
+    assert np.array_equal(bins.encode(probe), np.searchsorted(bins.edges, probe, side="right"))
+    probe[::7] = np.nan
+    assert (bins.encode(probe)[::7] == MISSING).all()
+
+
+def test_a_shared_value_has_a_bin_of_its_own():
+    random = np.random.default_rng(5)
+    values = np.concatenate([random.normal(20.0, 1.0, 5000), np.full(400, 99.0)])
+    bins = fit_bins(values, 256)
+    assert bins.decode(bins.encode(np.array([99.0])))[0] == 99.0
+    # A value between must not decode as the shared one.
+    assert abs(bins.decode(bins.encode(np.array([25.0])))[0] - 99.0) > 1.0
+
+
+def test_outer_bins_decode_to_the_mean_of_their_values():
+    values = np.random.default_rng(6).normal(size=10_000)
+    bins = fit_bins(values, 32)
+    codes = bins.encode(values)
+    for code in (0, 31):
+        assert bins.values[code] == pytest.approx(values[codes == code].mean(), rel=1e-9)
+
+
+def test_a_column_that_is_evenly_spread_has_the_error_of_even_bins():
+    values = np.random.default_rng(7).uniform(0.0, 1.0, 100_000)
+    bins = fit_bins(values, 100)
+    error = bins.decode(bins.encode(values)) - values
+    assert np.sqrt(np.mean(error**2)) == pytest.approx(0.01 / np.sqrt(12.0), rel=0.1)
+
+
+def test_codes_are_used_on_values_that_did_not_teach():
+    random = np.random.default_rng(8)
+    for draw in (random.normal, random.standard_cauchy, random.lognormal):
+        bins = fit_bins(draw(size=200_000), 1024)
+        used = len(np.unique(bins.encode(draw(size=100_000))))
+        assert used >= 0.9 * 1024
+
+
+@pytest.mark.parametrize("name", ["identity", "asinh", "log"])
+def test_transforms_invert(name):
+    values = np.array([1e-3, 1.0, 4.0, 1e5])
+    transform = choose_transform(values, name)
+    assert transform.name == name
+    assert np.allclose(transform.inverse(transform.forward(values)), values, rtol=1e-9)
+    assert Transform.from_record(transform.record()) == transform
+
+
+def test_transforms_are_chosen_by_the_tails():
+    random = np.random.default_rng(9)
+    assert choose_transform(random.normal(size=5000)).name == "identity"
+    assert choose_transform(np.exp(random.normal(0, 3, 5000))).name == "log"
+    assert choose_transform(random.standard_cauchy(5000)).name == "asinh"
+    assert choose_transform(np.array([-1.0, 2.0]), "log").name == "asinh"  # no logarithm of -1
+
+
+def test_a_reservoir_is_an_even_sample_whatever_the_parts():
+    stream = np.arange(100_000)
+    whole, parts = Reservoir(2000, 1), Reservoir(2000, 1)
+    whole.add(stream)
+    for part in np.array_split(stream, 37):
+        parts.add(part)
+    assert np.array_equal(np.sort(whole.items()), np.sort(parts.items()))
+    assert len(whole.items()) == 2000
+    assert whole.seen == 100_000
+    assert whole.items().mean() == pytest.approx(50_000, rel=0.05)
+
+
+def test_a_reservoir_keeps_all_of_a_short_stream():
+    sample = Reservoir(10, 1)
+    sample.add(np.arange(6.0).reshape(3, 2))
+    assert sample.items().tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    assert len(Reservoir(10, 1).items()) == 0
+
+
+def test_one_far_value_does_not_spoil_its_neighbours():
+    random = np.random.default_rng(11)
+    values = np.concatenate([random.normal(20.0, 1.0, 3000), [99.0]])
+    bins = fit_bins(values, 256)
+    decoded = bins.decode(bins.encode(np.array([99.0, values[:-1].max(), 24.5])))
+    assert decoded[0] == 99.0
+    assert np.abs(decoded[1:] - [values[:-1].max(), 24.5]).max() < 2.0
+
+
+def test_errors_decide_where_bins_are_fine():
+    random = np.random.default_rng(12)
+    values = np.maximum(24.0 - random.gamma(2.0, 1.2, 40_000), random.uniform(13, 15, 40_000))
+    errors = 0.003 + 0.1 * 10 ** (0.3 * (values - 21.0))
+    probe = np.maximum(24.0 - random.gamma(2.0, 1.2, 20_000), random.uniform(13, 15, 20_000))
+    sigma = 0.003 + 0.1 * 10 ** (0.3 * (probe - 21.0))
+
+    def pull(bins):
+        return np.sqrt(np.mean(((bins.decode(bins.encode(probe)) - probe) / sigma) ** 2))
+
+    by_errors = fit_bins(values, 512, errors=errors)
+    assert pull(by_errors) < 0.85 * pull(fit_bins(values, 512))
+    errors[::3] = np.nan  # some are not known
+    assert pull(fit_bins(values, 512, errors=errors)) < 0.85 * pull(fit_bins(values, 512))
+    none = np.full_like(errors, np.nan)
+    assert np.array_equal(fit_bins(values, 512, errors=none).edges, fit_bins(values, 512).edges)
+
+
+def test_few_values_have_fewer_codes():
+    values = np.random.default_rng(13).normal(size=300)
+    assert fit_bins(values, 1024, per_code=2).size == 150
+    assert fit_bins(values, 64, per_code=2).size == 64
+    whole = np.arange(300.0)
+    assert fit_bins(whole, 1024, per_code=2).size == 300  # each may be a class of its own
+
+
+def test_counts_are_those_of_the_values_that_taught():
+    values = np.random.default_rng(14).normal(size=5000)
+    bins = fit_bins(values, 100)
+    assert np.array_equal(bins.counts, np.bincount(bins.encode(values), minlength=100))
+
+
+def test_bins_are_made_anew_from_their_state():
+    bins = fit_bins(np.exp(np.random.default_rng(15).normal(0.0, 3.0, 5000)), 100)
+    arrays = bins.arrays("x")
+    again = Bins.from_state(arrays, "x", bins.record())
+    assert np.array_equal(again.values, bins.values)
+    assert np.array_equal(again.counts, bins.counts)
+    assert again.transform == bins.transform
+    assert arrays["x.codebook"].shape == (100, 1)
+    assert np.allclose(arrays["x.codebook"][:, 0], bins.normalised(bins.values), rtol=1e-6)

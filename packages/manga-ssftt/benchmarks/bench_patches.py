@@ -1,0 +1,105 @@
+"""Patches for training: cut lazily from HDF5, against one npy file per patch."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from measuring import Result, note, paired_seconds, parser, peer_versions, report, require
+
+from manga_ssftt.layout import Tree
+from manga_ssftt.mock.tree import write_mock
+from manga_ssftt.patch_loader import PatchLoader, Recipe, find_samples
+from manga_ssftt.targets import Target
+
+TARGET = Target("BPT", "classification", (1, 2, 3))
+# What the existing tool writes per labelled spaxel: 9 x 9 x 2040 float64 and a header.
+PEER_BYTES = 9 * 9 * 2040 * 8 + 128
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--size", type=int, default=44, metavar="P", help="spaxels (44)")
+    options.add_argument("--files", type=int, default=400, metavar="N", help="npy files (400)")
+    options.add_argument("--threads", type=int, default=2, metavar="N", help="(2)")
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "tree"
+        catalog, names, _ = write_mock(
+            root, n_galaxies=2, size_px=arguments.size, seed=arguments.seed, progress=False
+        )
+        from manga_ssftt.__main__ import main as command
+
+        words = ["process", "--root", root, "--catalog", catalog, "-q", "--json"]
+        require(command([str(word) for word in words]) == 0, "process")
+        samples = find_samples(Tree(root), dict.fromkeys(names), "BPT")
+        total = sum(map(len, samples))
+        loaders = {
+            name: PatchLoader(samples, Recipe("spectral", 7), TARGET, 64, dtype=dtype, reuse=True)
+            for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))
+        }
+        files = Path(folder) / "patches"
+        files.mkdir()
+        written = 0
+        for patches, _, _ in loaders["float32"]:
+            for patch in patches[:, 0].permute(0, 2, 3, 1).numpy():
+                if written < arguments.files:
+                    np.save(files / f"{written}.npy", patch, allow_pickle=False)
+                    written += 1
+        first = next(iter(loaders["float32"]))[0][:, 0].permute(0, 2, 3, 1).numpy()
+        for number in range(min(written, len(first))):
+            stored = np.load(files / f"{number}.npy", allow_pickle=False)
+            require(bool(np.array_equal(stored, first[number])), f"patch {number}")
+
+        def lazy(name):
+            for patches, _, _ in loaders[name]:
+                patches[0, 0, 0, 0, 0].item()
+
+        def from_files():
+            for number in range(written):
+                torch.from_numpy(np.load(files / f"{number}.npy", allow_pickle=False))
+
+        def fresh():
+            loader = PatchLoader(samples, Recipe("spectral", 7), TARGET, 256, dtype=torch.bfloat16)
+            for patches, _, _ in loader:
+                patches[0, 0, 0, 0, 0].item()
+
+        lazy("bf16")
+        seconds = paired_seconds(
+            {
+                "float32": lambda: lazy("float32"),
+                "bf16": lambda: lazy("bf16"),
+                "fresh": fresh,
+                "files": from_files,
+            },
+            arguments.repeats,
+        )
+        best = {name: min(values) for name, values in seconds.items()}
+        size = sum(path.stat().st_size for path in root.glob("processed/cubes/*/*.h5"))
+        per_spaxel = size / total
+    rates = {name: total / best[name] for name in ("float32", "bf16", "fresh")}
+    rates["files"] = written / best["files"]
+    note(f"{total} patches of 7 x 7 x 2040; {per_spaxel:.0f} bytes per labelled spaxel")
+    result = Result(
+        "Feed patches",
+        f"{total} patches of 7 x 7 x 2040 of two galaxies on {arguments.threads} threads; npy "
+        "files lie in the page cache; best of the rounds",
+        versions=peer_versions("torch", "h5py", "numpy"),
+    )
+    result.measured("lazy, float32, per 10,000 patches", 1e4 / rates["float32"])
+    result.measured("lazy, bf16, per 10,000 patches", 1e4 / rates["bf16"])
+    result.measured("lazy, bf16, HDF5 read anew, per 10,000 patches", 1e4 / rates["fresh"])
+    result.measured("npy files, per 10,000 patches", 1e4 / rates["files"])
+    result.at_least("lazy patches per second, float32", rates["float32"], 20_000.0)
+    result.at_least("lazy patches per second, bf16", rates["bf16"], 20_000.0)
+    result.at_least("lazy bf16 / npy files, rates", rates["bf16"] / rates["files"], 1.0)
+    result.at_least("npy 9 x 9 float64 / ours, bytes", PEER_BYTES / per_spaxel, 50.0)
+    result.at_least("npy 7 x 7 float32 / ours, bytes", 7 * 7 * 2040 * 4 / per_spaxel, 50.0)
+    report(result, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""``manga-ssftt process``: released files to label maps and HDF5 files."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astro_common.command import (
+    DONE,
+    PARTLY_FAILED,
+    add_common_options,
+    add_unit_options,
+    positive_int,
+    print_json,
+)
+from astro_common.errors import ConfigurationError, InputError
+from manga_ssftt.commands.options import add_root, add_task_options
+
+if TYPE_CHECKING:
+    from manga_ssftt.catalog import Catalog
+    from manga_ssftt.layout import Tree
+    from manga_ssftt.process import CubeRecipe, Task
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "process",
+        help="make label maps and resampled HDF5 cubes of DAP or DRP files",
+        description="De-redshift and resample each galaxy's LOGCUBE and make its BPT and abundance "
+        "maps from its MAPS. A galaxy that is done already is skipped.",
+    )
+    parser.add_argument(
+        "galaxies",
+        nargs="*",
+        metavar="PLATEIFU|FILE",
+        help="galaxies, or LOGCUBE (with --maps-only: MAPS) files; by default all under ROOT/raw",
+    )
+    add_root(parser)
+    parser.add_argument(
+        "--catalog", type=Path, metavar="DAPALL", help="dapall or drpall (FITS or CSV): redshifts"
+    )
+    parser.add_argument(
+        "--daptype", metavar="NAME", help="analysis, by default SPX-MILESHC-MASTARSSP"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--maps-only", action="store_true", help="only label maps; no cube is read")
+    what.add_argument(
+        "--skip-fits",
+        action="store_true",
+        help="leave FITS files alone: only cut patches of galaxies that are processed",
+    )
+    labels = parser.add_argument_group("labels")
+    labels.add_argument("--map-mask", choices=("donotuse", "any"), default="donotuse")
+    labels.add_argument(
+        "--bpt", choices=("nii", "sii", "oi", "kewley06", "schawinski07"), default="nii"
+    )
+    labels.add_argument("--snr-min", type=float, default=3.0, metavar="S", help="per line (3)")
+    labels.add_argument(
+        "--min-ew-ha",
+        type=float,
+        metavar="A",
+        help="least EW(H-alpha) in angstrom; below it gas is retired and gets no label",
+    )
+    labels.add_argument(
+        "--calibration",
+        default="marino13-o3n2",
+        metavar="NAME",
+        help="of the abundance: a name or a .json file (marino13-o3n2)",
+    )
+    spectra = parser.add_argument_group("spectra")
+    spectra.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        default=(5000.0, 8000.0),
+        metavar=("LO", "HI"),
+        help="rest-frame wavelength, angstrom (5000 8000); H-beta needs LO of at most 4850",
+    )
+    spectra.add_argument("--n-pixels", type=positive_int, default=2040, metavar="N")
+    spectra.add_argument(
+        "--velocity",
+        choices=("systemic", "spaxel"),
+        default="systemic",
+        help="de-redshift the galaxy as one, or each spaxel by its own velocity",
+    )
+    spectra.add_argument("--deredden", action="store_true", help="undo the Milky Way's extinction")
+    patches = parser.add_argument_group("patches (cut after processing when --patch-norm is given)")
+    add_task_options(patches, required=False)
+    patches.add_argument("--stats", type=Path, metavar="F", help="statistics for PCA patches")
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    add_unit_options(parser)
+    add_common_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Process the galaxies; exit status 3 if some failed."""
+    from astro_common.jobs import run_units
+    from manga_ssftt.abundances import named_calibration
+    from manga_ssftt.catalog import read_catalog
+    from manga_ssftt.labels import LabelRecipe
+    from manga_ssftt.layout import DEFAULT_DAPTYPE, Tree
+    from manga_ssftt.process import CubeRecipe
+
+    _check(arguments)
+    tree = Tree(arguments.root, arguments.daptype or DEFAULT_DAPTYPE)
+    results: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    if not arguments.skip_fits:
+        labels = LabelRecipe(
+            bpt=arguments.bpt,
+            map_mask=arguments.map_mask,
+            snr_min=arguments.snr_min,
+            min_ew_ha=arguments.min_ew_ha,
+            calibration=named_calibration(arguments.calibration),
+        )
+        cube = CubeRecipe(
+            tuple(arguments.window), arguments.n_pixels, arguments.velocity, arguments.deredden
+        )
+        catalog = None
+        if arguments.catalog is not None:
+            catalog = read_catalog(arguments.catalog, tree.daptype)
+        units = _units(arguments, tree)
+        tree.failures.parent.mkdir(parents=True, exist_ok=True)
+        job = _Job(tree, catalog, labels, cube, arguments.maps_only, arguments.overwrite)
+        outcome = run_units(
+            _process,
+            {name: (job, name, paths) for name, paths in units.items()},
+            workers=arguments.workers,
+            scheduler=arguments.scheduler,
+            failures=tree.failures,
+            describe="plateifu",
+            is_done=lambda name: _is_done(job, name, units[name]),
+            on_done=lambda _name, result: results.append(result),
+            progress=not arguments.quiet,
+        )
+        skipped = outcome.skipped
+        failed = [vars(failure) for failure in outcome.failed]
+    patches = _cut_patches(arguments, tree, [entry["unit"] for entry in failed], failed)
+    _report(arguments, results, skipped, failed, patches)
+    return PARTLY_FAILED if failed else DONE
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    low, high = arguments.window
+    if not 0 < low < high < math.inf:
+        raise ConfigurationError("--window", f"{low} {high}", "LO below HI, both positive")
+    if arguments.n_pixels < 2:
+        raise ConfigurationError("--n-pixels", str(arguments.n_pixels), "at least 2")
+    if not 0 <= arguments.snr_min < math.inf:
+        raise ConfigurationError("--snr-min", str(arguments.snr_min), "0 or more")
+    if arguments.catalog is None and not (arguments.maps_only or arguments.skip_fits):
+        raise ConfigurationError(
+            "--catalog", "not given", "a dapall or drpall file, which tells the redshifts"
+        )
+    if arguments.skip_fits and arguments.patch_norm is None:
+        raise ConfigurationError("--skip-fits", "no --patch-norm", "how patches are normalised")
+
+
+class _Job:
+    """What all galaxies of a run share."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        catalog: Catalog | None,
+        labels: Any,
+        cube: CubeRecipe,
+        maps_only: bool,
+        overwrite: bool,
+    ) -> None:
+        self.tree, self.catalog = tree, catalog
+        self.labels, self.cube = labels, cube
+        self.maps_only, self.overwrite = maps_only, overwrite
+
+    def task(self, plateifu: str, paths: tuple[Path | None, Path]) -> Task:
+        """The task of one galaxy; a redshift that is missing is an `InputError`."""
+        from manga_ssftt.process import Task
+
+        redshift, mangaid = None, plateifu
+        if not self.maps_only:
+            if self.catalog is None:
+                raise ConfigurationError("--catalog", "not given", "a dapall file")
+            redshift = self.catalog.redshift(plateifu)
+            mangaid = self.catalog.mangaid(plateifu)
+        logcube, maps = paths
+        return Task(
+            tree=self.tree,
+            plateifu=plateifu,
+            logcube=logcube,
+            maps=maps,
+            redshift=redshift,
+            mangaid=mangaid,
+            labels=self.labels,
+            cube=self.cube,
+            overwrite=self.overwrite,
+        )
+
+
+def _process(argument: tuple[_Job, str, tuple[Path | None, Path]]) -> dict[str, Any]:
+    from manga_ssftt.process import process_galaxy
+
+    job, plateifu, paths = argument
+    return process_galaxy(job.task(plateifu, paths))
+
+
+def _is_done(job: _Job, plateifu: str, paths: tuple[Path | None, Path]) -> bool:
+    from manga_ssftt.process import is_done
+
+    return is_done(job.task(plateifu, paths))
+
+
+def _units(arguments: argparse.Namespace, tree: Tree) -> dict[str, tuple[Path | None, Path]]:
+    """LOGCUBE (None with --maps-only) and MAPS of each galaxy."""
+    from manga_ssftt.layout import check_plateifu
+
+    names = arguments.galaxies
+    if not names:
+        names = tree.raw_galaxies("MAPS" if arguments.maps_only else "LOGCUBE")
+        if not names:
+            raise InputError(
+                tree.root / "raw", "no galaxy", f"raw/PLATE/IFU/manga-*-{tree.daptype}.fits.gz"
+            )
+    units: dict[str, tuple[Path | None, Path]] = {}
+    for text in names:
+        path = Path(text)
+        if path.name.endswith((".fits", ".fits.gz")):
+            plateifu, pair = _of_file(path, tree, maps_only=arguments.maps_only)
+        else:
+            plateifu = check_plateifu(text)
+            cube = None if arguments.maps_only else tree.logcube(plateifu)
+            pair = (cube, tree.maps(plateifu))
+        units[plateifu] = pair
+    return units
+
+
+def _of_file(path: Path, tree: Tree, *, maps_only: bool) -> tuple[str, tuple[Path | None, Path]]:
+    from astro_common.fits import read_header
+    from manga_ssftt.layout import check_plateifu, companion_maps, plateifu_of_name
+
+    plateifu = plateifu_of_name(path)
+    if plateifu is None:
+        plateifu = check_plateifu(str(read_header(path).get("PLATEIFU", "")).strip())
+    if "MAPS" in path.name:
+        if maps_only:
+            return plateifu, (None, path)
+        raise ConfigurationError(path, "a MAPS file", "a LOGCUBE, or --maps-only")
+    beside = companion_maps(path)
+    maps = beside if beside != path and beside.exists() else tree.maps(plateifu)
+    return plateifu, (None if maps_only else path, maps)
+
+
+def _cut_patches(
+    arguments: argparse.Namespace,
+    tree: Tree,
+    without: list[str],
+    failed: list[dict[str, Any]],
+) -> list[str]:
+    if arguments.patch_norm is None:
+        return []
+    from astro_common.errors import AstroError
+    from manga_ssftt.commands.patchify import cut
+
+    names = [name for name in arguments.galaxies or tree.galaxies() if name not in without]
+    written = []
+    for name in names:
+        try:
+            written.append(str(cut(arguments, tree, name)["output"]))
+        except ConfigurationError:
+            raise
+        except AstroError as error:
+            failed.append({"unit": name, "file": error.source, "reason": error.reason})
+    return written
+
+
+def _report(
+    arguments: argparse.Namespace,
+    results: list[dict[str, Any]],
+    skipped: list[str],
+    failed: list[dict[str, Any]],
+    patches: list[str],
+) -> None:
+    timings: dict[str, float] = {}
+    for result in results:
+        for name, seconds in result["timings_s"].items():
+            timings[name] = timings.get(name, 0.0) + seconds
+    if arguments.json:
+        print_json(
+            {
+                "done": [result["plateifu"] for result in results],
+                "skipped": skipped,
+                "failed": [
+                    {"plateifu": entry["unit"], "file": entry["file"], "reason": entry["reason"]}
+                    for entry in failed
+                ],
+                "timings_s": timings,
+                "galaxies": results,
+                "patches": patches,
+            }
+        )
+        return
+    for result in results:
+        counts = ", ".join(f"{name} {n}" for name, n in result["counts"].items() if n)
+        print(f"{result['plateifu']}: {counts}")
+    print(f"{len(results)} done, {len(skipped)} skipped, {len(failed)} failed")

@@ -1,0 +1,148 @@
+"""Label maps on disk: ``.npy`` and ``.fits`` for programs, ``.png`` for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.io.fits import Header
+
+from astro_common.atomic import atomic_path
+from astro_common.errors import InputError, OutputError
+from manga_ssftt import __version__
+from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
+from manga_ssftt.layout import LABEL_TASKS, Tree
+from manga_ssftt.plots.label_maps import label_figure
+
+__all__ = ["labels_are_current", "read_label", "write_labels"]
+
+_KEY = "LABELKEY"
+_DESCRIPTIONS = {
+    "BPT": BPT_DESCRIPTION,
+    "logOH": "12 + log(O/H), NaN where absent",
+}
+
+
+def write_labels(
+    tree: Tree,
+    plateifu: str,
+    labels: LabelMaps,
+    wcs: Header,
+    *,
+    key: str,
+    notes: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write the label maps of a galaxy, the FITS file of each task last.
+
+    Parameters
+    ----------
+    tree : Tree
+    plateifu : str
+    labels : LabelMaps
+    wcs : astropy.io.fits.Header
+        Celestial coordinates.
+    key : str
+        Identifies recipe and input, see `labels_are_current`.
+    notes : mapping of str to str, float or bool
+        Further keywords of the FITS files.
+    overwrite : bool, optional
+        Replace maps of another recipe or input.
+
+    Raises
+    ------
+    OutputError
+        If maps of another recipe or input exist, or a file cannot be written.
+    """
+    for task in LABEL_TASKS:
+        path = tree.label_folder(task) / f"{plateifu}.fits"
+        if path.exists() and not overwrite and _key_of(path) != key:
+            raise OutputError(
+                path,
+                "labels of another recipe or input",
+                action="give --overwrite to replace them",
+            )
+    synthetic = bool(notes.get("SYNTHETI", False))
+    for task in LABEL_TASKS:
+        folder = tree.label_folder(task)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = labels.bpt if task == "BPT" else labels.log_oh
+        # Without its FITS file a map is the leftover of a run that was stopped.
+        with (
+            atomic_path(folder / f"{plateifu}.npy", overwrite=True) as partial,
+            partial.open("wb") as file,
+        ):
+            np.save(file, values, allow_pickle=False)
+        figure = label_figure(values, task, plateifu, synthetic=synthetic)
+        with atomic_path(folder / f"{plateifu}.png", overwrite=True) as partial:
+            figure.savefig(partial, format="png", dpi=120)
+        errors = labels.log_oh_err if task == "logOH" else None
+        hdus = _as_hdus(values, errors, task, plateifu, wcs, {**notes, _KEY: key})
+        with atomic_path(folder / f"{plateifu}.fits", overwrite=True) as partial:
+            hdus.writeto(partial, overwrite=True, output_verify="exception")
+
+
+def _as_hdus(
+    values: npt.NDArray[Any],
+    errors: npt.NDArray[np.float64] | None,
+    task: str,
+    plateifu: str,
+    wcs: Header,
+    notes: Mapping[str, Any],
+) -> fits.HDUList:
+    primary = fits.PrimaryHDU(values, header=wcs.copy())
+    primary.header["PLATEIFU"] = plateifu
+    primary.header["LABEL"] = (task, "label task")
+    primary.header["BUNIT"] = "" if task == "BPT" else "dex"
+    primary.header["ORIGIN"] = f"manga-ssftt {__version__}"
+    primary.header["COMMENT"] = _DESCRIPTIONS[task]
+    for keyword, value in notes.items():
+        primary.header[keyword] = value
+    hdus = [primary]
+    if errors is not None:
+        error = fits.ImageHDU(errors, header=wcs.copy(), name="ERR")
+        error.header["BUNIT"] = "dex"
+        hdus.append(error)
+    return fits.HDUList(hdus)
+
+
+def _key_of(path: Path) -> str:
+    try:
+        return str(fits.getheader(path).get(_KEY, ""))
+    except OSError:
+        return ""
+
+
+def labels_are_current(tree: Tree, plateifu: str, key: str) -> bool:
+    """Whether the label maps of a galaxy are complete and of this recipe and input."""
+    for task in LABEL_TASKS:
+        paths = [tree.label_folder(task) / f"{plateifu}.{end}" for end in ("npy", "png", "fits")]
+        if not all(path.is_file() for path in paths) or _key_of(paths[-1]) != key:
+            return False
+    return True
+
+
+def read_label(tree: Tree, plateifu: str, task: str) -> npt.NDArray[Any]:
+    """Read the label map of a galaxy.
+
+    Returns
+    -------
+    ndarray of uint8 (BPT) or float64 (logOH), shape (n_y, n_x)
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    path = tree.label_folder(task) / f"{plateifu}.npy"
+    try:
+        values: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(path, f"cannot be read ({error})", "a label map") from error
+    if values.ndim != 2:
+        raise InputError(path, f"an array of shape {values.shape}", "(n_y, n_x)")
+    return values

@@ -1,0 +1,1 @@
+"""Figures, drawn without a display and with colours that colour-blind readers can tell apart."""

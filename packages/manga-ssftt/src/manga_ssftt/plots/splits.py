@@ -1,0 +1,118 @@
+"""Figures that show whether the parts of a split look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from astro_common.atomic import atomic_path
+from manga_ssftt.catalog import Catalog
+from manga_ssftt.galaxy_file import GalaxyFile
+from manga_ssftt.layout import Tree
+from manga_ssftt.patches import has_label
+from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS
+from manga_ssftt.splits import PARTS, Split
+
+__all__ = ["draw_split"]
+
+_HATCHES = ("", "//", "xx")
+_STYLES = ("-", "--", ":")
+
+
+def draw_split(
+    path: Path,
+    split: Mapping[str, Split],
+    catalog: Catalog,
+    properties: Sequence[str],
+    tree: Tree,
+    task: str,
+) -> str:
+    """Draw the distributions of catalogue properties and of labels in each part.
+
+    Parameters
+    ----------
+    path : Path
+        Written as PNG; replaced if it exists.
+    split : mapping of str to Split
+    catalog : Catalog
+    properties : sequence of str
+        Columns of the catalogue.
+    tree : Tree
+        Of whose processed galaxies the labels are counted.
+    task : {"BPT", "logOH"}
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    n_panels = len(properties) + 1
+    figure = Figure(figsize=(4.2 * n_panels, 3.6), layout="constrained")
+    panels = figure.subplots(1, n_panels, squeeze=False)[0]
+    for axes, name in zip(panels, properties, strict=False):
+        values = [catalog.numbers(name, list(split[part])) for part in PARTS]
+        _distribution(axes, [one[np.isfinite(one)] for one in values])
+        axes.set_xlabel(name)
+        axes.set_ylabel("share of galaxies up to here")
+    labels = [_labels(tree, split[part], task) for part in PARTS]
+    _draw_labels(panels[-1], labels, task)
+    figure.legend(
+        *panels[-1].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
+    )
+    with atomic_path(path, overwrite=True) as partial:
+        figure.savefig(partial, format="png", dpi=120)
+    return str(path)
+
+
+def _labels(tree: Tree, part: Split, task: str) -> npt.NDArray[Any]:
+    found = [np.empty(0)]
+    for plateifu, places in part.items():
+        path = tree.galaxy(plateifu)
+        if not path.exists():
+            continue
+        with GalaxyFile(path) as file:
+            labels = file.label(task)
+        chosen = labels.ravel() if places is None else labels[places[:, 0], places[:, 1]]
+        found.append(chosen[has_label(chosen)])
+    return np.concatenate(found)
+
+
+def _distribution(axes: Axes, values: Sequence[npt.NDArray[np.float64]]) -> None:
+    for number, (part, one) in enumerate(zip(PARTS, values, strict=True)):
+        if len(one):
+            axes.ecdf(
+                one,
+                lw=1.8,
+                ls=_STYLES[number],
+                color=LINE_COLOURS[number],
+                label=f"{part} ({len(one)})",
+            )
+
+
+def _draw_labels(axes: Axes, labels: Sequence[npt.NDArray[Any]], task: str) -> None:
+    if task == "logOH":
+        axes.set_ylabel("share of spaxels up to here")
+        _distribution(axes, labels)
+        axes.set_xlabel("12 + log(O/H)  [dex]")
+        return
+    axes.set_ylabel("share of spaxels")
+    width = 0.27
+    places = np.arange(1, len(BPT_NAMES))
+    for number, (part, one) in enumerate(zip(PARTS, labels, strict=True)):
+        counts = np.bincount(one.astype(np.int64), minlength=len(BPT_NAMES))[1:]
+        axes.bar(
+            places + (number - 1) * width,
+            counts / max(counts.sum(), 1),
+            width,
+            color=LINE_COLOURS[number],
+            hatch=_HATCHES[number],
+            edgecolor="white",
+            label=f"{part} ({counts.sum()})",
+        )
+    axes.set_xticks(places, BPT_NAMES[1:], rotation=25, ha="right")

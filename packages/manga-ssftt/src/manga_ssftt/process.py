@@ -1,0 +1,298 @@
+"""One galaxy from its released files to its label maps and HDF5 file."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from astro_common.atomic import remove_partials
+from astro_common.errors import InputError, OutputError
+from astro_common.jsonable import json_text, jsonable
+from astro_common.provenance import fingerprint, provenance
+from manga_ssftt.cubes import Cube, read_cube, spaxel_coordinates
+from manga_ssftt.galaxy_file import Galaxy, GalaxyFile, write_galaxy
+from manga_ssftt.label_files import labels_are_current, write_labels
+from manga_ssftt.labels import LabelMaps, LabelRecipe, make_labels
+from manga_ssftt.layout import Tree
+from manga_ssftt.maps import Maps, read_maps, read_velocity
+from manga_ssftt.resample import Resampled, log_edges, log_grid, resample, resample_shifted
+
+__all__ = ["CubeRecipe", "Task", "is_done", "process_galaxy"]
+
+_LIGHT_SPEED_KM_S = 299792.458
+# Faster than any rotation: what a velocity may add to the channels that are read.
+_MAX_VELOCITY_KM_S = 2000.0
+
+
+@dataclass(frozen=True)
+class CubeRecipe:
+    """How a cube is resampled.
+
+    Attributes
+    ----------
+    window : (float, float)
+        Rest-frame wavelength of the centres of the first and the last pixel, angstrom.
+    n_pixels : int
+    velocity : {"systemic", "spaxel"}
+        De-redshift all spaxels alike, or each with its own velocity.
+    deredden : bool
+        Undo the Milky Way's extinction.
+    """
+
+    window: tuple[float, float] = (5000.0, 8000.0)
+    n_pixels: int = 2040
+    velocity: str = "systemic"
+    deredden: bool = False
+
+    def grid(self) -> npt.NDArray[np.float64]:
+        """Centres of the output pixels, angstrom (ndarray of float64)."""
+        return log_grid(*self.window, self.n_pixels)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done for one galaxy.
+
+    Attributes
+    ----------
+    tree : Tree
+    plateifu : str
+    logcube : Path or None
+        None makes the label maps alone.
+    maps : Path
+    redshift : float or None
+        Needed with a LOGCUBE.
+    mangaid : str
+    labels : LabelRecipe
+    cube : CubeRecipe
+    overwrite : bool
+    """
+
+    tree: Tree
+    plateifu: str
+    logcube: Path | None
+    maps: Path
+    redshift: float | None
+    mangaid: str
+    labels: LabelRecipe
+    cube: CubeRecipe
+    overwrite: bool = False
+
+    def label_key(self) -> str:
+        """Identifies what the label maps are made of (str)."""
+        return _digest({"recipe": self.labels.as_json(), "maps": _content(self.maps)})
+
+    def galaxy_key(self) -> str:
+        """Identifies what the HDF5 file is made of (str)."""
+        if self.logcube is None:
+            raise ValueError("a task without a cube")
+        recipe = {
+            "window": self.cube.window,
+            "n_pixels": self.cube.n_pixels,
+            "velocity": self.cube.velocity,
+            "deredden": self.cube.deredden,
+        }
+        return _digest(
+            {
+                "labels": self.label_key(),
+                "cube": recipe,
+                "redshift": self.redshift,
+                "logcube": _content(self.logcube),
+            }
+        )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    found = fingerprint(path)
+    return {"size": found["size"], "sample_sha256": found["sample_sha256"]}
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json_text(value).encode()).hexdigest()[:32]
+
+
+def is_done(task: Task) -> bool:
+    """Whether a galaxy's outputs are complete and of this configuration and these inputs."""
+    if task.overwrite or not labels_are_current(task.tree, task.plateifu, task.label_key()):
+        return False
+    if task.logcube is None:
+        return True
+    path = task.tree.galaxy(task.plateifu)
+    if not path.exists():
+        return False
+    try:
+        with GalaxyFile(path) as file:
+            return file.key == task.galaxy_key()
+    except InputError:
+        return False  # `process_galaxy` says what is wrong with it
+
+
+def process_galaxy(task: Task) -> dict[str, Any]:
+    """Make the label maps of a galaxy and, unless it has no LOGCUBE, its HDF5 file.
+
+    The HDF5 file is written last: where it exists, the galaxy is done.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    dict
+        ``plateifu``, ``counts`` (spaxels by class), ``n_labelled`` and ``timings_s``.
+
+    Raises
+    ------
+    InputError
+        If an input is missing, damaged, of another galaxy or size, or no spaxel gets a label.
+    OutputError
+        If outputs of another configuration exist, or an output cannot be written.
+    """
+    target = task.tree.galaxy(task.plateifu)
+    replace = task.overwrite
+    if task.logcube is not None and target.exists() and not replace:
+        replace = _is_ours(task, target)
+    timings: dict[str, float] = {}
+    start = time.perf_counter()
+    maps = read_maps(
+        task.maps,
+        task.labels.lines,
+        rule=task.labels.map_mask,
+        with_ew=task.labels.min_ew_ha is not None,
+    )
+    _check_identity(task.maps, maps.plateifu, task.plateifu)
+    labels = make_labels(maps, task.labels)
+    if labels.n_labelled == 0:
+        raise InputError(
+            task.maps,
+            f"no labelled spaxel ({task.labels.bpt}, S/N at least {task.labels.snr_min:g})",
+            "at least one",
+            "lower --snr-min, or leave the galaxy out",
+        )
+    timings["labels"] = time.perf_counter() - start
+    cube, spectra = None, None
+    if task.logcube is not None:
+        cube, spectra = _resampled_cube(task, maps, timings)
+    start = time.perf_counter()
+    write_labels(
+        task.tree,
+        task.plateifu,
+        labels,
+        maps.wcs,
+        key=task.label_key(),
+        notes=_notes(task, maps),
+        overwrite=task.overwrite,
+    )
+    if cube is not None and spectra is not None:
+        remove_partials(target.parent, target.name)
+        write_galaxy(target, _galaxy(task, maps, cube, labels), spectra, overwrite=replace)
+    timings["write"] = time.perf_counter() - start
+    return {
+        "plateifu": task.plateifu,
+        "counts": labels.counts(),
+        "n_labelled": labels.n_labelled,
+        "timings_s": timings,
+    }
+
+
+def _is_ours(task: Task, target: Path) -> bool:
+    """Whether a file that is there is what would be written; anything else stays."""
+    try:
+        with GalaxyFile(target) as file:
+            found = "made with another configuration or of other inputs"
+            ours = file.key == task.galaxy_key()
+    except InputError as error:
+        found, ours = error.reason, False
+    if not ours:
+        raise OutputError(target, found, action="give --overwrite to replace it")
+    return True
+
+
+def _check_identity(path: Path, found: str, expected: str) -> None:
+    if found and found != expected:
+        raise InputError(path, f"PLATEIFU is {found}", expected)
+
+
+def _resampled_cube(task: Task, maps: Maps, timings: dict[str, float]) -> tuple[Cube, Resampled]:
+    assert task.logcube is not None  # noqa: S101 - the caller has checked
+    if task.redshift is None:
+        raise InputError(task.logcube, "no redshift", "one from the catalogue")
+    start = time.perf_counter()
+    edges_out = log_edges(task.cube.grid())
+    stretch = 1.0 + task.redshift
+    per_spaxel = task.cube.velocity == "spaxel"
+    margin = 1.0 + (_MAX_VELOCITY_KM_S / _LIGHT_SPEED_KM_S if per_spaxel else 0.0)
+    window = (float(edges_out[0]) * stretch / margin, float(edges_out[-1]) * stretch * margin)
+    cube = read_cube(task.logcube, window, deredden=task.cube.deredden)
+    _check_identity(task.logcube, cube.plateifu, task.plateifu)
+    if cube.shape != maps.shape:
+        raise InputError(
+            task.maps, f"maps of {maps.shape} spaxels", f"{cube.shape}, as {task.logcube.name} has"
+        )
+    timings["read"] = time.perf_counter() - start
+    start = time.perf_counter()
+    flat = (len(cube.wave), -1)
+    flux, ivar, bad = cube.flux.reshape(flat), cube.ivar.reshape(flat), cube.bad.reshape(flat)
+    edges_in = log_edges(cube.wave)
+    if per_spaxel:
+        velocity = np.clip(read_velocity(task.maps), -_MAX_VELOCITY_KM_S, _MAX_VELOCITY_KM_S)
+        # A spaxel without a velocity moves with the galaxy.
+        factor = 1.0 + np.nan_to_num(velocity.ravel()) / _LIGHT_SPEED_KM_S
+        spectra = resample_shifted(flux, ivar, bad, edges_in, edges_out, stretch * factor)
+    else:
+        spectra = resample(flux, ivar, bad, edges_in / stretch, edges_out)
+    timings["resample"] = time.perf_counter() - start
+    return cube, spectra
+
+
+def _notes(task: Task, maps: Maps) -> dict[str, Any]:
+    notes: dict[str, Any] = {
+        "BPTRULE": task.labels.bpt,
+        "MAPMASK": task.labels.map_mask,
+        "SNRMIN": task.labels.snr_min,
+        "OHCALIB": task.labels.calibration.name,
+    }
+    if task.labels.min_ew_ha is not None:
+        notes["EWHAMIN"] = task.labels.min_ew_ha
+    if maps.synthetic:
+        notes["SYNTHETI"] = True
+    return notes
+
+
+def _galaxy(task: Task, maps: Maps, cube: Cube, labels: LabelMaps) -> Galaxy:
+    assert task.redshift is not None  # noqa: S101 - checked before the cube was read
+    assert task.logcube is not None  # noqa: S101
+    ra, dec = spaxel_coordinates(cube.wcs, cube.shape)
+    coordinates: dict[str, tuple[npt.NDArray[np.float64], str]] = {
+        "ra": (ra, "deg"),
+        "dec": (dec, "deg"),
+    }
+    if maps.radius_arcsec is not None and maps.radius_re is not None:
+        coordinates["radius_arcsec"] = (maps.radius_arcsec, "arcsec")
+        coordinates["radius_re"] = (maps.radius_re, "effective radius")
+    configuration = {
+        "labels": task.labels.as_json(),
+        "cube": jsonable(vars(task.cube)),
+        "redshift": task.redshift,
+        "product": cube.product,
+    }
+    return Galaxy(
+        plateifu=task.plateifu,
+        mangaid=cube.mangaid or task.mangaid,
+        redshift=task.redshift,
+        wave=task.cube.grid(),
+        shape=cube.shape,
+        labels=labels,
+        wcs=cube.wcs,
+        coordinates=coordinates,
+        key=task.galaxy_key(),
+        provenance=provenance("manga-ssftt", configuration, [task.logcube, task.maps]),
+        synthetic=cube.synthetic or maps.synthetic,
+    )

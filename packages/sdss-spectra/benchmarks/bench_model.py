@@ -1,0 +1,87 @@
+"""Prediction beside Keras on the same weights, and how long training waits for its input.
+
+Prediction is measured in CPU seconds, training in seconds of the clock.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from measuring import Result, note, parser, peer_versions, report, require
+
+from sdss_spectra.model.architecture import Network, forward
+from sdss_spectra.model.augmentation import Augmentation
+from sdss_spectra.model.bins import Bins
+from sdss_spectra.model.files import Model
+from sdss_spectra.model.inputs import InputSettings, channels
+from sdss_spectra.model.keras_network import build, load_tensorflow, ordered_weights
+from sdss_spectra.model.training import Labelled, TrainingSettings, train_network
+from sdss_spectra.preprocessing.resample import LogGrid
+from sdss_spectra.preprocessing.steps import Preprocessing
+
+CLASSES = tuple("OBAFGKM")
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--spectra", type=int, default=4096, metavar="N", help="(4096)")
+    arguments = options.parse_args()
+    grid, inputs, network, bins = (
+        LogGrid(3.55, 2e-4, 2048),
+        InputSettings(),
+        Network(),
+        Bins(CLASSES),
+    )
+    random = np.random.default_rng(arguments.seed)
+    flux = random.uniform(0.5, 1.5, (arguments.spectra, 2048)).astype(np.float32)
+    mask = np.zeros(flux.shape, bool)
+    tf = load_tensorflow()
+    keras_model = build(tf, network, (2048, inputs.num_channels), len(bins.codes))
+    weights = ordered_weights(keras_model)
+    model = Model(network, inputs, bins, Preprocessing(grid=grid), [weights])
+    some = channels(flux[:64], flux[:64], mask[:64], 2e-4, inputs)
+    peer = keras_model.predict(some, verbose=0)
+    require(np.allclose(forward(network, weights, some), peer, atol=1e-3), "logits")
+    seconds = {"ours": np.inf, "Keras": np.inf}
+    for _ in range(arguments.repeats):
+        start = time.process_time()
+        model.predict(flux, flux, mask)
+        seconds["ours"] = min(seconds["ours"], time.process_time() - start)
+        start = time.process_time()
+        values = channels(flux, flux, mask, 2e-4, inputs)
+        keras_model.predict(values, batch_size=128, verbose=0)
+        seconds["Keras"] = min(seconds["Keras"], time.process_time() - start)
+        note(f"  ours {seconds['ours']:.2f} s, Keras {seconds['Keras']:.2f} s")
+    classes = np.arange(350) % 7
+    data = Labelled(flux[:350], flux[:350], mask[:350], classes, classes * 10.0 + 5.0)
+    _, history = train_network(
+        data,
+        Labelled(flux[:0], flux[:0], mask[:0], classes[:0], np.zeros(0)),
+        loglam=grid.loglam,
+        network=network,
+        inputs=inputs,
+        bins=bins,
+        augmentation=Augmentation(),
+        settings=TrainingSettings(epochs=4, members=1),
+        seed=arguments.seed,
+    )
+    result = Result(
+        "Prediction and training input",
+        f"{arguments.spectra} spectra of 2,048 pixels, one network of the default shape",
+        versions=peer_versions("numpy", "tensorflow"),
+    )
+    result.measured("ours, without TensorFlow, CPU", seconds["ours"])
+    result.measured("Keras on the same channels, CPU", seconds["Keras"])
+    # CPU seconds: what other programs take of the machine does not count; two cores have two.
+    result.at_least(
+        "predictions in 1 s of two cores", 2 * arguments.spectra / seconds["ours"], 2000.0
+    )
+    result.at_least("Keras' time / ours", seconds["Keras"] / seconds["ours"], 0.3)
+    share = history.waiting_seconds / history.seconds
+    result.at_most("share of the training spent waiting for input", share, 0.05)
+    report(result, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

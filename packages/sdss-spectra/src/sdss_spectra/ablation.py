@@ -1,0 +1,136 @@
+"""What each part is worth: the same training without it, on the same split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from sdss_spectra.dataset import load_dataset
+from sdss_spectra.labels.catalogue import Catalogue
+from sdss_spectra.model.run import RunSettings, train_on
+from sdss_spectra.survey import Account
+from sdss_spectra.tables import column
+
+__all__ = ["COLUMNS", "EXPERIMENTS", "run_ablation"]
+
+logger = logging.getLogger(__name__)
+
+COLUMNS: Final = (
+    column("experiment", "string", "name of the experiment"),
+    column("description", "string", "what differs from the baseline"),
+    column("accuracy", "float64", "accuracy on the test set"),
+    column("macro_f1", "float64", "mean F1 of the classes of the test set"),
+    column("notes", "string", "spectra, stars, interval of the accuracy over stars, seed"),
+)
+
+
+def _raw(settings: RunSettings) -> RunSettings:
+    return replace(
+        settings,
+        preprocessing=replace(settings.preprocessing, normalise=False),
+        inputs=replace(settings.inputs, high_pass_dex=0.0),
+    )
+
+
+def _prepared(settings: RunSettings, **changes: Any) -> RunSettings:
+    return replace(settings, preprocessing=replace(settings.preprocessing, **changes))
+
+
+EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] = {
+    "Baseline": ("all steps", lambda settings: settings),
+    "No_QC": (
+        "mask bits are not used",
+        lambda settings: _prepared(settings, quality_control=False),
+    ),
+    "No_Normalisation": ("flux neither divided by the continuum nor high-pass filtered", _raw),
+    "No_RV_Correction": (
+        "velocities are not taken out",
+        lambda settings: _prepared(settings, rest_frame=False),
+    ),
+    "No_ivar": (
+        "neither the continuum fit nor the network knows errors or masks",
+        lambda settings: replace(
+            _prepared(settings, use_ivar=False),
+            inputs=replace(settings.inputs, with_ivar=False, with_mask=False),
+        ),
+    ),
+    "Wavelet": (
+        "four scales of a stationary Haar transform as channels",
+        lambda settings: replace(settings, inputs=replace(settings.inputs, wavelets=True)),
+    ),
+    "No_Augmentation": (
+        "only the spectra as they are",
+        lambda settings: replace(settings, augmentation=None),
+    ),
+}
+
+
+def run_ablation(
+    data: Path,
+    settings: RunSettings,
+    *,
+    catalogue: Catalogue | None,
+    strip_prefix: str = "",
+    strip_suffix: str = "",
+    experiments: list[str] | None = None,
+    workers: int = 1,
+    failures: Path | None = None,
+) -> tuple[list[dict[str, Any]], Account]:
+    """Train once for each experiment.
+
+    Parameters
+    ----------
+    data : Path
+        Labelled spectra.
+    settings : RunSettings
+        Of the baseline.
+    catalogue : Catalogue or None
+        Labels.
+    experiments : list of str, optional
+        Which; all by default.
+
+    Returns
+    -------
+    rows : list of dict
+        See `COLUMNS`. Accuracies are None if no spectra were held out.
+    account : Account
+        How reading went.
+    """
+    rows: list[dict[str, Any]] = []
+    account = Account()
+    for name in experiments or list(EXPERIMENTS):
+        description, change = EXPERIMENTS[name]
+        changed = change(settings)
+        dataset = load_dataset(
+            data,
+            changed.preprocessing,
+            catalogue=catalogue,
+            strip_prefix=strip_prefix,
+            strip_suffix=strip_suffix,
+            workers=workers,
+            failures=failures,
+        )
+        account = dataset.account
+        test = train_on(dataset, changed).test
+        if test is None:
+            notes = "no spectra were held out"
+        else:
+            low, high = test["accuracy_interval_95"] or (None, None)
+            spread = "" if low is None else f", 95 % interval {low:.3f} to {high:.3f}"
+            notes = (
+                f"{test['spectra']} spectra of {test['stars']} stars{spread}, seed {settings.seed}"
+            )
+            logger.info("%s: accuracy %.3f", name, test["accuracy"])
+        rows.append(
+            {
+                "experiment": name,
+                "description": description,
+                "accuracy": None if test is None else test["accuracy"],
+                "macro_f1": None if test is None else test["macro_f1"],
+                "notes": notes,
+            }
+        )
+    return rows, account

@@ -1,0 +1,97 @@
+"""``sdss-spectra preprocess``: clean spectra on one grid, in one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from astro_common.command import print_json
+from sdss_spectra.commands.options import (
+    add_data,
+    add_grid,
+    add_output,
+    add_strip,
+    add_workers,
+    failures_beside,
+    preprocessing_of,
+    status_of,
+    unit_verb,
+)
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser = unit_verb(
+        verbs,
+        "preprocess",
+        "clean, resample and normalise all spectra into one store",
+        "Write cleaned spectra on a common log10-wavelength grid (vacuum), as Parquet or HDF5.",
+    )
+    add_data(parser)
+    add_output(parser, "FILE", "the store, .parquet, .h5 or .hdf5")
+    add_grid(parser, step=1e-4, pixels=4096)
+    parser.add_argument("--preproc-log", type=Path, metavar="FILE", help="also log every step")
+    parser.add_argument(
+        "--preproc-log-format", choices=("csv", "parquet"), help="whatever the name"
+    )
+    parser.add_argument("--created-at", metavar="TIME", help="time stamp of the log (now)")
+    add_strip(parser)
+    add_workers(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the store, and the log."""
+    from sdss_spectra.files import find_files
+    from sdss_spectra.preprocessing.log import COLUMNS, time_stamp
+    from sdss_spectra.preprocessing.store import write_store
+    from sdss_spectra.tables import check_output, table_format, write_table
+
+    settings = preprocessing_of(arguments)
+    check_output(arguments.output, arguments.overwrite)
+    timestamp = time_stamp(arguments.created_at)
+    log: list[dict[str, Any]] | None = None
+    if arguments.preproc_log is not None:
+        table_format(arguments.preproc_log, arguments.preproc_log_format)
+        check_output(arguments.preproc_log, arguments.overwrite)
+        log = []
+    files = find_files(
+        arguments.data,
+        strip_prefix=arguments.catalog_strip_prefix,
+        strip_suffix=arguments.catalog_strip_suffix,
+    )
+    account = write_store(
+        files,
+        arguments.output,
+        settings,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+        failures=failures_beside(arguments.output),
+        timestamp=timestamp,
+        log=log,
+    )
+    if log is not None:
+        write_table(
+            arguments.preproc_log,
+            COLUMNS,
+            log,
+            overwrite=arguments.overwrite,
+            file_format=arguments.preproc_log_format,
+        )
+    if arguments.json:
+        print_json(
+            {
+                "output": str(arguments.output),
+                "spectra": account.num_spectra,
+                "failed": account.num_failed,
+                "pixels": settings.grid.n_pixels,
+            }
+        )
+    else:
+        print(
+            f"{arguments.output}: {account.num_spectra} spectra, {account.num_failed} files failed"
+        )
+    return status_of(account)

@@ -1,0 +1,89 @@
+"""``sdss-spectra split``: sets that share no star."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from astro_common.command import print_json
+from sdss_spectra.commands.model_options import add_split
+from sdss_spectra.commands.options import (
+    add_catalogue,
+    add_data,
+    add_grid,
+    add_output,
+    add_seed,
+    add_workers,
+    catalogue_of,
+    failures_beside,
+    preprocessing_of,
+    status_of,
+    unit_verb,
+)
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser = unit_verb(
+        verbs,
+        "split",
+        "training, validation and test sets that share no star",
+        "Write train_split.csv, validation_split.csv and test_split.csv into a folder.",
+    )
+    add_data(parser)
+    add_output(parser, "DIR", "folder of the tables")
+    add_seed(parser)
+    add_split(parser)
+    add_catalogue(parser)
+    add_grid(parser, step=2e-4, pixels=2048, telluric=True)
+    add_workers(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the tables."""
+    from collections import Counter
+
+    from sdss_spectra.dataset import load_dataset
+    from sdss_spectra.splits import PARTS, check_fractions, split_rows, split_spectra, write_splits
+    from sdss_spectra.tables import check_output
+
+    check_fractions(arguments.validation_fraction, arguments.test_fraction)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        check_output(arguments.output / f"{part}_split.csv", arguments.overwrite)
+    dataset = load_dataset(
+        arguments.data,
+        preprocessing_of(arguments),
+        catalogue=catalogue_of(arguments),
+        strip_prefix=arguments.catalog_strip_prefix,
+        strip_suffix=arguments.catalog_strip_suffix,
+        workers=arguments.workers,
+        failures=failures_beside(arguments.output),
+    )
+    rows, groups = split_rows(dataset, arguments.group_by, arguments.seed)
+    parts = split_spectra(
+        dataset.names,
+        groups,
+        validation_fraction=arguments.validation_fraction,
+        test_fraction=arguments.test_fraction,
+        seed=arguments.seed,
+    )
+    write_splits(arguments.output, rows, parts, overwrite=arguments.overwrite)
+    counts = Counter(parts)
+    if arguments.json:
+        print_json(
+            {
+                "output": str(arguments.output),
+                **{part: counts[part] for part in PARTS},
+                "stars": len(set(groups)),
+                "unlabelled": len(dataset.unlabelled),
+                "failed": dataset.account.num_failed,
+            }
+        )
+    else:
+        shown = ", ".join(f"{counts[part]} {part}" for part in PARTS)
+        print(f"{arguments.output}: {shown}; {len(set(groups))} groups")
+    return status_of(dataset.account)

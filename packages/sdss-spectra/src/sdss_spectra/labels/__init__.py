@@ -1,0 +1,1 @@
+"""What stars the spectra are of: catalogues, headers, file and folder names."""

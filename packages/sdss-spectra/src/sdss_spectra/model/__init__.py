@@ -1,0 +1,1 @@
+"""The classifier: its inputs, its network, how it is trained, kept and used."""

@@ -1,0 +1,210 @@
+"""A trained model on disk: ``model.json`` and ``weights.npz``, no code and no pickle."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from astro_common.atomic import atomic_path
+from astro_common.errors import AstroError, InputError
+from astro_common.jsonable import jsonable
+from sdss_spectra.model.architecture import Network, forward, softmax
+from sdss_spectra.model.bins import Bins
+from sdss_spectra.model.inputs import InputSettings, channels
+from sdss_spectra.preprocessing.steps import Preprocessing
+
+__all__ = ["Model", "load_model", "save_model"]
+
+Floats = npt.NDArray[np.float32]
+
+SCHEMA_VERSION: Final = 1
+# Small batches keep the patches of a convolution in the cache.
+_BATCH: Final = 32
+_MAX_JSON_BYTES: Final = 64 << 20
+
+
+@dataclass
+class Model:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    network, inputs, bins, preprocessing
+        What it is and what it expects.
+    weights : list of list of ndarray of float32
+        Of each member of the ensemble.
+    record : dict
+        How it was trained.
+    temperature : float
+        By which logits are divided; found on the validation set.
+    """
+
+    network: Network
+    inputs: InputSettings
+    bins: Bins
+    preprocessing: Preprocessing
+    weights: list[list[Floats]]
+    record: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+
+    def bin_probabilities(
+        self,
+        flux: npt.NDArray[Any],
+        ivar: npt.NDArray[Any],
+        mask: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.float64]:
+        """Probabilities of the bins, mean of the members.
+
+        Parameters
+        ----------
+        flux, ivar : ndarray of float, shape (n, n_pixels)
+            Cleaned as `preprocessing` says.
+        mask : ndarray of bool, shape (n, n_pixels)
+            True where there are no data.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_bins)
+        """
+        found = np.empty((len(flux), len(self.bins.codes)))
+        for start in range(0, len(flux), _BATCH):
+            part = slice(start, start + _BATCH)
+            values = channels(
+                flux[part],
+                ivar[part],
+                mask[part],
+                self.preprocessing.grid.loglam_step,
+                self.inputs,
+            )
+            members = [
+                softmax(forward(self.network, arrays, values) / self.temperature)
+                for arrays in self.weights
+            ]
+            found[part] = np.mean(members, axis=0)
+        return found
+
+    def predict(
+        self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Probabilities of the classes, and expected subtype codes."""
+        bins = self.bin_probabilities(flux, ivar, mask)
+        return self.bins.class_probabilities(bins), self.bins.expected_code(bins)
+
+
+def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
+    """Write ``model.json`` and ``weights.npz`` into a folder.
+
+    Raises
+    ------
+    OutputError
+        They exist, or cannot be written.
+    """
+    arrays = {
+        f"member{member:02d}_array{place:03d}": array
+        for member, weights in enumerate(model.weights)
+        for place, array in enumerate(weights)
+    }
+    target = folder / "weights.npz"
+    with atomic_path(target, overwrite=overwrite) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "network": model.network.as_dict(),
+        "inputs": model.inputs.as_dict(),
+        "bins": model.bins.as_dict(),
+        "label_map": {name: number for number, name in enumerate(model.bins.classes)},
+        "preprocessing": model.preprocessing.as_dict(),
+        "members": len(model.weights),
+        "temperature": model.temperature,
+        "record": model.record,
+    }
+    text = json.dumps(jsonable(description), indent=2, allow_nan=False) + "\n"
+    with atomic_path(folder / "model.json", overwrite=overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def load_model(folder: Path) -> Model:
+    """Load a trained model.
+
+    Raises
+    ------
+    InputError
+        The folder holds no model, or a damaged one.
+    """
+    path = folder / "model.json"
+    try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise InputError(path, "more than 64 MiB", "the description of a model")
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            path, "no such file", "a folder that `sdss-spectra train` has made"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, f"not JSON ({error})", "the description of a model") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})") from error
+    if not isinstance(description, Mapping) or description.get("schema_version") != SCHEMA_VERSION:
+        raise InputError(path, "another schema_version", str(SCHEMA_VERSION), "train again")
+    try:
+        network = Network.from_dict(description["network"])
+        inputs = InputSettings.from_dict(description["inputs"])
+        bins = Bins.from_dict(description["bins"])
+        preprocessing = Preprocessing.from_dict(description["preprocessing"])
+        members = int(description["members"])
+        temperature = float(description["temperature"])
+    except AstroError as error:
+        raise InputError(path, str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"incomplete ({error})", "the description of a model") from error
+    weights = _load_weights(folder / "weights.npz", members)
+    model = Model(
+        network, inputs, bins, preprocessing, weights, dict(description["record"]), temperature
+    )
+    _check(folder / "weights.npz", model)
+    return model
+
+
+def _load_weights(path: Path, members: int) -> list[list[Floats]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            names = sorted(stored.files)
+            found: list[list[Floats]] = [
+                [
+                    np.asarray(stored[n], np.float32)
+                    for n in names
+                    if n.startswith(f"member{m:02d}_")
+                ]
+                for m in range(members)
+            ]
+    except FileNotFoundError as error:
+        raise InputError(path, "no such file", "the weights of the model") from error
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(path, f"damaged ({error})", "the weights of the model") from error
+    return found
+
+
+def _check(path: Path, model: Model) -> None:
+    """Try the network on one empty spectrum: shapes that do not fit show here, not later."""
+    n_pixels = model.preprocessing.grid.n_pixels
+    empty = np.zeros((1, n_pixels), np.float32)
+    try:
+        for arrays in model.weights:
+            if not arrays or arrays[-1].shape != (len(model.bins.codes),):
+                raise ValueError("weights of another set of classes")
+            values = np.zeros((1, n_pixels, model.inputs.num_channels), np.float32)
+            forward(model.network, arrays, values)
+        if not model.weights:
+            raise ValueError("no weights")
+        model.bin_probabilities(empty, empty, empty == 0)
+    except (ValueError, IndexError, AstroError) as error:
+        raise InputError(
+            path, f"does not fit model.json ({error})", "both of one training"
+        ) from error

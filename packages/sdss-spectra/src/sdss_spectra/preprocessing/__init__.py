@@ -1,0 +1,1 @@
+"""From the pixels of a file to clean spectra on one grid, step by step."""

@@ -1,0 +1,141 @@
+"""Tables as CSV or Parquet, the same rows in either.
+
+CSV has an empty field for a missing value, ``true`` and ``false``, and shortest round-trip
+numbers; Parquet has nullable columns with descriptions. Both are the same bytes for the same rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astro_common.arrow_fields import described
+from astro_common.atomic import atomic_path
+from astro_common.errors import ConfigurationError, OutputError
+from astro_common.parquet import ParquetWriter
+
+__all__ = ["FORMATS", "Column", "check_output", "column", "table_format", "write_table"]
+
+FORMATS = ("csv", "parquet")
+
+Column = pa.Field
+
+
+def column(name: str, kind: str, description: str, unit: str = "") -> pa.Field:
+    """Make a column; `kind` is ``string``, ``int64``, ``float64`` or ``bool``."""
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+    }
+    return described(name, types[kind], unit=unit, description=description)
+
+
+def table_format(path: Path, given: str | None = None) -> str:
+    """Format of a table: as given, else by the extension.
+
+    Raises
+    ------
+    ConfigurationError
+        Another extension and no format.
+    """
+    if given is not None:
+        return given
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix in ("parquet", "pq"):
+        return "parquet"
+    if suffix == "csv":
+        return "csv"
+    raise ConfigurationError(str(path), f"extension {path.suffix!r}", ".csv or .parquet")
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Make sure, before hours of work, that an output may be written."""
+    if path.is_dir():
+        raise OutputError(path, "a folder", "the name of a file to write")
+    if path.exists() and not overwrite:
+        raise OutputError(path, "the file exists", action="give --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise OutputError(path, "its folder does not exist", action="create the folder")
+
+
+def write_table(
+    path: Path,
+    columns: Sequence[pa.Field],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    overwrite: bool,
+    file_format: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write rows under their place's temporary name and rename.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    columns : sequence of pyarrow.Field
+        Columns in order.
+    rows : iterable of mapping
+        Values by column name; None where missing. What is not a column is left out.
+    overwrite : bool
+        Replace a table that exists.
+    file_format : str, optional
+        ``csv`` or ``parquet``; by the extension otherwise.
+    metadata : mapping, optional
+        What a Parquet file shall hold in its footer.
+
+    Raises
+    ------
+    OutputError
+        The table exists or cannot be written.
+    """
+    kind = table_format(path, file_format)
+    if kind == "csv":
+        with (
+            atomic_path(path, overwrite=overwrite) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([field.name for field in columns])
+            for row in rows:
+                writer.writerow([_text(row.get(field.name)) for field in columns])
+        return
+    schema = pa.schema(list(columns))
+    listed = [{f.name: _plain(row.get(f.name)) for f in columns} for row in rows]
+    with ParquetWriter(path, schema, metadata=dict(metadata or {}), overwrite=overwrite) as output:
+        output.write(pa.Table.from_pylist(listed, schema=schema))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _text(value: Any) -> str:
+    value = _plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_text(row.get(name)) for name in columns])
+    return text.getvalue()

@@ -1,0 +1,43 @@
+"""``astromodal-transformer config``: the settings of a run, defaults included."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from astro_common.command import DONE, add_common_options, print_json
+from astromodal_transformer.commands.options import add_configuration_options
+
+__all__ = ["add_parser"]
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "config",
+        help="print the settings with all defaults",
+        description="Print the settings as YAML with every default, ready to be edited; with "
+        "--config those of a file, its paths resolved.",
+    )
+    add_configuration_options(parser, required=False)
+    add_common_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the settings."""
+    from astromodal_transformer.configuration import (
+        as_yaml,
+        default_text,
+        load_configuration,
+    )
+
+    if arguments.config is None and not arguments.set and not arguments.json:
+        print(default_text(), end="")
+        return DONE
+    configuration = load_configuration(arguments.config, arguments.set)
+    if arguments.json:
+        print_json(configuration.model_dump(mode="json"))
+    else:
+        print(as_yaml(configuration), end="")
+    return DONE

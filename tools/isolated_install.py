@@ -22,10 +22,39 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Jobs of each command, run in an empty folder, with the files that must exist afterwards.
+# Jobs of each command, run in an empty folder, with the files that must exist afterwards; what a
+# job prints is kept as <verb>.out.
 SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
     # Without a hypercube there is nothing to learn from; the settings are all that can be had.
-    "astromodal-tokenizers": ((("config",),), ()),
+    "astromodal-tokenizers": ((("config",),), ("config.out",)),
+    # Steps of training on sequences that are made up.
+    "astromodal-transformer": (
+        (
+            ("config",),
+            (
+                *("bench", "--vocabulary-size", "500", "--d-model", "32", "--layers", "1"),
+                *("--heads", "2", "--sequence-length", "32", "--batch-size", "2", "--steps", "2"),
+            ),
+        ),
+        ("config.out", "bench.out"),
+    ),
+    "cfht-iqa": (
+        (
+            (
+                *("mock", "mock", "--per-class", "1", "--classes", "GOOD", "--ccds", "2"),
+                *("--ccd-size", "512x768"),
+            ),
+            ("extract", "mock/9080000o.fits", "--output", "catalogues"),
+        ),
+        ("catalogues/*.cat.fits",),
+    ),
+    "manga-ssftt": (
+        (
+            ("mock", "--root", "manga", "--n-galaxies", "1", "--size", "12"),
+            ("process", "--root", "manga", "--catalog", "manga/dapall-v3_1_1-3.1.0.fits"),
+        ),
+        ("manga/processed/cubes/*/*.h5", "manga/processed/labels/BPT/*.png"),
+    ),
     "scone-io": (
         (
             ("mock", "mock", "--events", "20"),
@@ -34,6 +63,14 @@ SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
             ("plot", "mock", "-o", "figures"),
         ),
         ("mock/truth.json", "events.csv", "figures/index.html"),
+    ),
+    "sdss-spectra": (
+        (
+            ("mock", "spectra", "--per-class", "2", "--classes", "AGM"),
+            ("preprocess", "spectra", "-o", "clean.parquet"),
+            ("metadata", "spectra", "-o", "metadata.csv"),
+        ),
+        ("clean.parquet", "metadata.csv"),
     ),
     "splus-hypercube": (
         (
@@ -190,7 +227,9 @@ def use(package: Package, binaries: Path, work: Path) -> str:
             raise StepError(f"{command} --version printed {version!r}, expected {package.version}")
         jobs, outputs = SMOKE_RUNS.get(command, ((), ()))
         for job in jobs:
-            run_step((binaries / command, *job), work, environment)
+            printed = run_step((binaries / command, *job), work, environment)
+            if printed:
+                (work / f"{job[0]}.out").write_text(printed, encoding="utf-8")
         for output in outputs:
             if not list(work.glob(output)):
                 raise StepError(f"{command} wrote no {output}")

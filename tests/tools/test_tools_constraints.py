@@ -63,7 +63,7 @@ def test_oldest_python_is_that_of_all_packages(tmp_path: Path, root: Path) -> No
 
 def test_groups_are_those_of_the_root_file(root: Path) -> None:
     groups = dependency_groups(root)
-    assert {"dev", "tests", "planned"} <= set(groups)
+    assert {"dev", "tests", "peers"} <= set(groups)
     assert groups == sorted(groups)
 
 

@@ -1,0 +1,251 @@
+"""What the benchmarks share: paired timing, memory of all processes, one table, one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+DISTRIBUTION = "cfht-iqa"
+_MEGABYTE = 1e6
+_SAMPLING_SECONDS = 0.02
+
+
+@dataclass
+class Result:
+    """What a benchmark found.
+
+    Attributes
+    ----------
+    title, work : str
+        What was done, and on how much.
+    measurements : list of dict
+        ``name``, ``seconds`` and perhaps ``peak_memory_mb`` of each program.
+    ratios : list of dict
+        ``statement``, ``measured``, ``required`` and ``sense`` ("at least" or "at most").
+    versions : dict of str to str
+        Of the peers.
+    """
+
+    title: str
+    work: str
+    measurements: list[dict[str, Any]] = field(default_factory=list)
+    ratios: list[dict[str, Any]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def measured(self, name: str, seconds: float, peak_memory_mb: float | None = None) -> None:
+        """Add a program."""
+        row: dict[str, Any] = {"name": name, "seconds": seconds}
+        if peak_memory_mb is not None:
+            row["peak_memory_mb"] = peak_memory_mb
+        self.measurements.append(row)
+
+    def at_least(self, statement: str, measured: float, required: float) -> None:
+        """Add a ratio that should be large."""
+        self._ratio(statement, measured, required, "at least")
+
+    def at_most(self, statement: str, measured: float, required: float) -> None:
+        """Add a ratio that should be small."""
+        self._ratio(statement, measured, required, "at most")
+
+    def _ratio(self, statement: str, measured: float, required: float, sense: str) -> None:
+        self.ratios.append(
+            {"statement": statement, "measured": measured, "required": required, "sense": sense}
+        )
+
+
+def note(text: str) -> None:
+    """Say something while the benchmark runs."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def require(holds: bool, statement: str) -> None:
+    """End the benchmark if two programs do not give the same result."""
+    if not holds:
+        raise SystemExit(f"results differ: {statement}")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
+    options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds of timing (3)")
+    options.add_argument("--seed", type=int, default=1, metavar="S", help="of the input (1)")
+    return options
+
+
+def paired_seconds(
+    programs: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, list[float]]:
+    """Time programs in turns, so that a disturbance of the machine meets them all.
+
+    Parameters
+    ----------
+    programs : mapping of str to callable
+        Each does the same work once.
+    repeats : int
+        Rounds; each starts with another program.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of each round.
+    """
+    names = list(programs)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(repeats):
+        for place in range(len(names)):
+            name = names[(place + turn) % len(names)]
+            start = time.perf_counter()
+            programs[name]()
+            seconds[name].append(time.perf_counter() - start)
+            note(f"  {name}: {seconds[name][-1]:.3f} s")
+    return seconds
+
+
+def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Median over the rounds of one program's time divided by another's."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+class PeakMemory:
+    """Largest resident memory of a process and all its children together, by sampling.
+
+    Parameters
+    ----------
+    pid : int, optional
+        This process by default.
+
+    Attributes
+    ----------
+    megabytes : float
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
+        self.megabytes = 0.0
+        self._process = psutil.Process(pid)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        """Start sampling."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop sampling."""
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            total = 0
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            for process in family:
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self.megabytes = max(self.megabytes, total / _MEGABYTE)
+            if self._stop.wait(_SAMPLING_SECONDS):
+                return
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended well."""
+
+    seconds: float
+    peak_memory_mb: float
+    stdout: str
+
+
+def run_process(words: Sequence[str | Path]) -> Finished:
+    """Run a program from its start to its end, and watch its memory and that of its children."""
+    command = [str(word) for word in words]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with PeakMemory(process.pid) as memory:
+        stdout, stderr = process.communicate()
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{command[0]} ended with status {process.returncode}: {stderr[-2000:]}")
+    return Finished(seconds, memory.megabytes, stdout)
+
+
+def machine() -> dict[str, str]:
+    """The machine: processor, cores, memory, system; nothing that identifies it."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        processor = named[1] if named else processor
+    return {
+        "processor": " ".join(processor.split()),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": platform.system(),
+        "Python": platform.python_version(),
+    }
+
+
+def peer_versions(*names: str) -> dict[str, str]:
+    """Installed versions of some distributions."""
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def report(result: Result, output: Path | None) -> None:
+    """Print the table for people on stderr and the JSON on stdout; write the JSON if asked to."""
+    record = {
+        "title": result.title,
+        "work": result.work,
+        "machine": machine(),
+        "versions": peer_versions(DISTRIBUTION) | result.versions,
+        "measurements": result.measurements,
+        "ratios": result.ratios,
+    }
+    note(f"\n{result.title}\n{result.work}")
+    for key in ("machine", "versions"):
+        note(f"{key}: " + ", ".join(f"{name} {value}" for name, value in record[key].items()))
+    note(f"\n{'program':58} {'seconds':>10} {'peak MB':>9}")
+    for row in result.measurements:
+        memory = row.get("peak_memory_mb")
+        shown = "" if memory is None else f"{memory:9.0f}"
+        note(f"{row['name']:58} {row['seconds']:10.3f} {shown}")
+    note(f"\n{'ratio':58} {'measured':>10}  goal")
+    for row in result.ratios:
+        reached = row["measured"] - row["required"]
+        well = reached >= 0 if row["sense"] == "at least" else reached <= 0
+        goal = f"{row['sense']} {row['required']:g}"
+        note(f"{row['statement']:58} {row['measured']:10.3g}  {goal}: {_verdict(well)}")
+    text = json.dumps(record, indent=2)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _verdict(reached: bool) -> str:
+    return "reached" if reached else "NOT REACHED"

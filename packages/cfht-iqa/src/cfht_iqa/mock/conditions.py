@@ -1,0 +1,176 @@
+"""Under what conditions an exposure of each class was taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cfht_iqa.classes import CLASSES
+from cfht_iqa.mock.detector import FILTERS, GAIN_E_PER_ADU, READ_NOISE_E
+
+__all__ = ["Conditions", "draw_conditions"]
+
+_EXPOSURE_TIMES_S: Final = (60.0, 120.0, 240.0, 360.0, 500.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Seeing, guiding and sky of an exposure.
+
+    Attributes
+    ----------
+    label : str
+        Class that they make.
+    filter_name : str
+        As it stands in the header.
+    exptime_s : float
+        Exposure time.
+    seeing_arcsec : float
+        FWHM of the Moffat profile.
+    track_arcsec : ndarray of float64, shape (n, 3)
+        Where the telescope pointed, x and y, and the share of the time that it did.
+    ellipticity, position_angle_rad : float
+        Of the optics.
+    gradient : tuple of float
+        Change of the sky over the width and the height of a CCD, as a share of the sky.
+    amplifier_step_adu : float
+        By which the right half of each CCD is brighter.
+    glow : tuple of float
+        Scattered light: its share of the sky, x and y of its middle and its radius, in sides.
+    """
+
+    label: str
+    filter_name: str
+    exptime_s: float
+    seeing_arcsec: float
+    track_arcsec: npt.NDArray[np.float64]
+    ellipticity: float
+    position_angle_rad: float
+    gradient: tuple[float, float] = (0.0, 0.0)
+    amplifier_step_adu: float = 0.0
+    glow: tuple[float, float, float, float] = (0.0, 0.5, 0.5, 1.0)
+
+    @property
+    def sky_e(self) -> float:
+        """Electrons per pixel from the sky (float)."""
+        return FILTERS[self.filter_name].sky_e_per_s * self.exptime_s
+
+    def as_json(self) -> dict[str, Any]:
+        """The conditions as JSON can hold them (dict)."""
+        return {
+            "label": self.label,
+            "filter": self.filter_name,
+            "exptime_s": self.exptime_s,
+            "seeing_arcsec": self.seeing_arcsec,
+            "track_arcsec": self.track_arcsec.tolist(),
+            "ellipticity": self.ellipticity,
+            "gradient": list(self.gradient),
+            "amplifier_step_adu": self.amplifier_step_adu,
+            "glow": list(self.glow),
+        }
+
+
+def draw_conditions(
+    label: str,
+    generator: np.random.Generator,
+    *,
+    filter_name: str | None = None,
+    exptime_s: float | None = None,
+) -> Conditions:
+    """Draw the conditions of an exposure of a class.
+
+    Parameters
+    ----------
+    label : str
+        One of the five classes.
+    generator : numpy.random.Generator
+        Draws them.
+    filter_name : str, optional
+        Drawn by default.
+    exptime_s : float, optional
+        Drawn by default, and then no two exposures have the same.
+
+    Returns
+    -------
+    Conditions
+        GOOD: seeing 0.5 to 0.85 arcsec. B_SEEING: 1.3 to 2.2. BT: a trail of 1 to 2.5 arcsec. RBT:
+        two to four images 2.5 to 8 arcsec apart, or a trail of 5 to 9 arcsec. BGP: a gradient, an
+        amplifier step or scattered light of at least 15 % of the sky and four times its noise.
+    """
+    if label not in CLASSES:
+        raise ValueError(f"{label!r} is not one of {', '.join(CLASSES)}")
+    name = filter_name or str(generator.choice(list(FILTERS)))
+    time = exptime_s or float(generator.choice(_EXPOSURE_TIMES_S)) + generator.uniform(0.0, 0.3)
+    seeing = generator.uniform(1.3, 2.2) if label == "B_SEEING" else generator.uniform(0.5, 0.85)
+    track = np.array([[0.0, 0.0, 1.0]])
+    if label == "BT":
+        track = _trail(generator, generator.uniform(1.0, 2.5))
+    elif label == "RBT":
+        track = _lost(generator)
+    else:
+        track = _trail(generator, generator.uniform(0.0, 0.12))
+    gradient = (generator.uniform(-0.01, 0.01), generator.uniform(-0.01, 0.01))
+    step, glow = 0.0, (0.0, 0.5, 0.5, 1.0)
+    if label == "BGP":
+        sky = FILTERS[name].sky_e_per_s * time
+        noise = float(np.sqrt(sky + READ_NOISE_E**2))
+        least = max(0.15 * sky, 4.0 * noise)
+        kinds = generator.choice(("gradient", "step", "glow"), generator.integers(1, 4), False)
+        if "gradient" in kinds:
+            size = generator.uniform(1.0, 3.0) * least / sky
+            angle = generator.uniform(0.0, 2.0 * np.pi)
+            gradient = (size * float(np.cos(angle)), size * float(np.sin(angle)))
+        if "step" in kinds:
+            sign = generator.choice((-1.0, 1.0))
+            step = float(sign * generator.uniform(0.7, 1.5) * least / GAIN_E_PER_ADU)
+        if "glow" in kinds:
+            middle = generator.uniform(0.0, 1.0, 2)
+            radius = generator.uniform(0.25, 0.6)
+            glow = (generator.uniform(1.0, 3.0) * least / sky, *middle.tolist(), radius)
+    return Conditions(
+        label=label,
+        filter_name=name,
+        exptime_s=round(time, 3),
+        seeing_arcsec=float(seeing),
+        track_arcsec=track,
+        ellipticity=generator.uniform(0.0, 0.05),
+        position_angle_rad=generator.uniform(0.0, np.pi),
+        gradient=gradient,
+        amplifier_step_adu=step,
+        glow=glow,
+    )
+
+
+def _trail(generator: np.random.Generator, length_arcsec: float) -> npt.NDArray[np.float64]:
+    along = np.linspace(-0.5, 0.5, max(2, int(length_arcsec / 0.05)))
+    # A slow drift: slightly curved, and not at an even pace.
+    across = generator.uniform(-0.15, 0.15) * (along**2 - 1.0 / 12.0)
+    weight = 1.0 + generator.uniform(-0.6, 0.6) * along
+    angle = generator.uniform(0.0, np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    path = length_arcsec * (turn @ np.stack([along, across])).T
+    return np.column_stack([path, weight / weight.sum()])
+
+
+def _lost(generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    if generator.random() < 0.3:
+        return _trail(generator, generator.uniform(5.0, 9.0))
+    number = int(generator.integers(2, 5))
+    points = [np.zeros(2)]
+    for _ in range(number - 1):
+        angle = generator.uniform(0.0, 2.0 * np.pi)
+        step = generator.uniform(2.5, 8.0 / np.sqrt(number - 1))
+        points.append(points[-1] + step * np.array([np.cos(angle), np.sin(angle)]))
+    stays = generator.dirichlet(np.full(number, 4.0)) * 0.93
+    parts = [np.array([[*point, stay]]) for point, stay in zip(points, stays, strict=True)]
+    for first, second in pairwise(points):
+        # The moves between them leave a faint line.
+        way = np.linspace(first, second, 60)
+        parts.append(np.column_stack([way, np.full(60, 0.07 / (number - 1) / 60)]))
+    track = np.concatenate(parts)
+    track[:, :2] -= (track[:, :2] * track[:, 2:]).sum(axis=0)
+    return track

@@ -1,0 +1,154 @@
+"""What simpler ways reach on the same exposures; a network that is no better has learned nothing.
+
+The baselines see what was measured of each CCD (``summary.parquet``), or one of the network's two
+inputs alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from astro_common.errors import InputError
+from astro_common.parquet import parquet_errors
+from cfht_iqa.classes import CLASSES
+from cfht_iqa.model.evaluation import evaluate_model, score
+from cfht_iqa.model.files import TrainedModel
+from cfht_iqa.model.inputs import CcdInputs
+from cfht_iqa.model.training import Training, fit_network
+from cfht_iqa.model.verdict import by_exposure, pooled_probabilities
+
+__all__ = ["score_baselines"]
+
+_THRESHOLD_COLUMNS: Final = ("fwhm_arcsec", "ellipticity", "background_range")
+_SUMMARY_COLUMNS: Final = (
+    *_THRESHOLD_COLUMNS,
+    "coherence",
+    "repeated_fraction",
+    "background_step",
+    "background_sigma",
+    "n_sources",
+)
+Floats = npt.NDArray[np.float64]
+
+
+def score_baselines(
+    representatives: Path,
+    inputs: CcdInputs,
+    labels: Mapping[str, Sequence[str]],
+    splits: Mapping[str, str],
+    split: str,
+    model: TrainedModel,
+) -> dict[str, Any]:
+    """Train the baselines on the training split and score them on another.
+
+    Parameters
+    ----------
+    representatives : Path
+        ``representatives.parquet`` or its folder, with ``summary.parquet`` beside it.
+    inputs : CcdInputs
+        CCDs of all exposures.
+    labels, splits
+        By exposure.
+    split : str
+        Which exposures are scored.
+    model : TrainedModel
+        Whose settings the networks of one input are trained with.
+
+    Returns
+    -------
+    dict
+        Scores by name: ``majority, exptime, thresholds, gradient_boosting, pixels_only,
+        hits_only``.
+
+    Raises
+    ------
+    InputError
+        If the table of measurements is missing or damaged.
+    """
+    folder = representatives if representatives.is_dir() else representatives.parent
+    summary = _Summary(folder / "summary.parquet", labels, splits)
+    result = {
+        "majority": summary.majority(split),
+        "exptime": summary.fitted(("exptime_s",), _tree(2), split),
+        "thresholds": summary.fitted(_THRESHOLD_COLUMNS, _tree(3), split),
+        "gradient_boosting": summary.fitted(_SUMMARY_COLUMNS, _boosting, split),
+    }
+    main = {exposure: names[0] for exposure, names in labels.items()}
+    settings = Training(**model.record["settings"])
+    for name, changes in (
+        ("pixels_only", {"use_hits": False, "use_statistics": False}),
+        ("hits_only", {"use_image": False, "use_statistics": False}),
+    ):
+        n_clusters = model.trained_map.n_clusters
+        fitted = fit_network(inputs, main, splits, n_clusters, replace(settings, **changes))
+        alone = replace(model, network=fitted.network, temperature=fitted.temperature)
+        result[name] = evaluate_model(alone, inputs, labels, splits, split).record
+    return result
+
+
+def _tree(depth: int) -> Callable[[], Any]:
+    return lambda: DecisionTreeClassifier(
+        max_depth=depth, class_weight="balanced", min_samples_leaf=3, random_state=0
+    )
+
+
+def _boosting() -> Any:
+    return HistGradientBoostingClassifier(
+        max_iter=100, min_samples_leaf=5, class_weight="balanced", random_state=0
+    )
+
+
+class _Summary:
+    def __init__(
+        self, path: Path, labels: Mapping[str, Sequence[str]], splits: Mapping[str, str]
+    ) -> None:
+        with parquet_errors(path):
+            table = pq.read_table(path)
+        missing = [name for name in _SUMMARY_COLUMNS if name not in table.column_names]
+        if missing:
+            raise InputError(path, f"no column {missing[0]}", "a table made by cfht-iqa represent")
+        rows = [
+            row
+            for row in table.to_pylist()
+            if row["exposure"] in labels and row["exposure"] in splits and row["n_sources"]
+        ]
+        self._rows = rows
+        self._exposures = [str(row["exposure"]) for row in rows]
+        self._splits = np.array([splits[name] for name in self._exposures])
+        self._truth = np.array([CLASSES.index(labels[name][0]) for name in self._exposures])
+
+    def majority(self, split: str) -> dict[str, Any]:
+        commonest = Counter(self._truth[self._splits == "train"].tolist()).most_common(1)[0][0]
+        chosen = self._splits == split
+        probabilities = np.zeros((int(chosen.sum()), len(CLASSES)))
+        probabilities[:, commonest] = 1.0
+        return self._scored(probabilities, chosen)
+
+    def fitted(self, columns: Sequence[str], make: Callable[[], Any], split: str) -> dict[str, Any]:
+        values = np.array([[row[name] for name in columns] for row in self._rows], np.float64)
+        trained, chosen = self._splits == "train", self._splits == split
+        classifier = make().fit(values[trained], self._truth[trained])
+        probabilities = np.full((int(chosen.sum()), len(CLASSES)), 1e-6)
+        probabilities[:, classifier.classes_] += classifier.predict_proba(values[chosen])
+        return self._scored(probabilities, chosen)
+
+    def _scored(self, probabilities: Floats, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        names = [name for name, use in zip(self._exposures, chosen, strict=True) if use]
+        if not names:
+            raise InputError("summary.parquet", "no exposure of the split", "at least one")
+        logs = np.log(np.clip(probabilities, 1e-6, None))
+        truth = self._truth[chosen]
+        places = by_exposure(names)
+        pooled = np.stack([pooled_probabilities(logs[rows], 1.0) for rows in places.values()])
+        classes = np.array([truth[rows[0]] for rows in places.values()], np.intp)
+        return score(list(places), classes, pooled).record

@@ -1,0 +1,147 @@
+"""A trained model in a folder: the network, its map, and how exposures are to be treated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from astro_common.atomic import atomic_path
+from astro_common.errors import InputError, OutputError
+from cfht_iqa.classes import CLASSES
+from cfht_iqa.extraction.settings import ExtractionSettings
+from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
+from cfht_iqa.som.files import MAP_NAMES, TrainedMap, load_map, save_map
+
+__all__ = ["MODEL_NAMES", "TrainedModel", "check_model_free", "load_model", "save_model"]
+
+SCHEMA_VERSION: Final = "1.0"
+MODEL_NAMES: Final = ("model.safetensors", "model.json")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Everything that a verdict on an exposure needs.
+
+    Attributes
+    ----------
+    network : IqaNetwork
+        Set to predict.
+    trained_map : TrainedMap
+        The map.
+    extraction : ExtractionSettings
+        How sources are found.
+    pick, seed
+        How representative sources are chosen.
+    temperature, reject_below : float
+        See `cfht_iqa.model.verdict`.
+    record : dict
+        How it was trained.
+    """
+
+    network: IqaNetwork
+    trained_map: TrainedMap
+    extraction: ExtractionSettings
+    pick: str
+    seed: int
+    temperature: float
+    reject_below: float
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_model_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` if a model is in the folder and may not be replaced."""
+    for name in (*MODEL_NAMES, *MAP_NAMES):
+        if (folder / name).exists() and not overwrite:
+            raise OutputError(
+                folder / name, "the file exists", action="give --overwrite to replace it"
+            )
+
+
+def save_model(model: TrainedModel, folder: Path, *, overwrite: bool = False) -> None:
+    """Write a model.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    folder : Path
+        Made if it is not there.
+    overwrite : bool, optional
+        Replace files that exist.
+
+    Raises
+    ------
+    OutputError
+        If a file exists or cannot be written.
+    """
+    check_model_free(folder, overwrite=overwrite)
+    save_map(model.trained_map, folder, overwrite=overwrite)
+    state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "classes": list(CLASSES),
+        "network": model.network.configuration.as_json(),
+        "extraction": model.extraction.as_json(),
+        "pick": model.pick,
+        "seed": model.seed,
+        "temperature": model.temperature,
+        "reject_below": model.reject_below,
+        "training": dict(model.record),
+    }
+    with atomic_path(folder / MODEL_NAMES[0], overwrite=overwrite) as partial:
+        partial.write_bytes(save(state))
+    with atomic_path(folder / MODEL_NAMES[1], overwrite=overwrite) as partial:
+        partial.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a model.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged, or the files do not agree.
+    """
+    path, weights = folder / MODEL_NAMES[1], folder / MODEL_NAMES[0]
+    try:
+        description = json.loads(path.read_bytes())
+        network = IqaNetwork(NetworkConfiguration(**description["network"]))
+        extraction = ExtractionSettings(**description["extraction"])
+        if tuple(description["classes"]) != CLASSES:
+            raise ValueError(f"classes {description['classes']}")
+        pick, seed = str(description["pick"]), int(description["seed"])
+        numbers = float(description["temperature"]), float(description["reject_below"])
+        record = dict(description.get("training", {}))
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "a trained model") from error
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            path, f"no description of a model ({error!r})", "a trained model"
+        ) from error
+    trained_map = load_map(folder)
+    try:
+        state: dict[str, torch.Tensor] = load_file(weights)
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(weights, f"cannot be read ({error})", "the weights of a model") from error
+    sizes = network.configuration.n_clusters, network.configuration.n_nodes
+    if sizes != (trained_map.n_clusters, trained_map.som.n_nodes):
+        raise InputError(path, "a network for another map", f"the map in {folder}")
+    network.eval()
+    return TrainedModel(network, trained_map, extraction, pick, seed, *numbers, record)

@@ -1,0 +1,255 @@
+"""What can be measured of a CCD's image quality, and said to a person.
+
+Shapes are those of bright sources that are neither saturated nor cut: width at half the peak, and
+ellipticity from second moments. Bad guiding stretches all sources alike, so the mean ellipticity
+vector is compared with the mean length of the vectors; lost guiding repeats the whole field, which
+shows as one offset that many pairs of sources share.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from cfht_iqa.extraction.settings import SATURATED, TRUNCATED, Sources
+
+__all__ = ["CcdQuality", "cutouts_at", "is_inside", "measure_quality"]
+
+_HALF: Final = 12
+_MOST_SOURCES: Final = 150
+# Reach of the search for repeated images, and the size of its cells, in arcsec.
+_REACH_ARCSEC: Final = 10.0
+_CELL_ARCSEC: Final = 0.4
+_LEAST_SOURCES: Final = 8
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CcdQuality:
+    """Measurements on a CCD; NaN where there are too few sources.
+
+    Attributes
+    ----------
+    n_sources : int
+        Sources found.
+    fwhm_arcsec : float
+        Median width at half the peak.
+    ellipticity : float
+        Median of |e|, e = (a^2 - b^2) / (a^2 + b^2) as a vector at twice the position angle.
+    mean_e1, mean_e2 : float
+        Mean of that vector.
+    coherence : float
+        Length of the mean vector over the mean length: 1 if all sources point alike.
+    repeated_fraction : float
+        Share of the sources that have a companion at the commonest offset, beyond chance.
+    repeat_arcsec : float
+        That offset.
+    background : float
+        Median background at the sources, in ADU.
+    background_range : float
+        5th to 95th percentile of the background at the sources, over the median sky.
+    background_step : float
+        Right half minus left half of the CCD, over the median sky.
+    background_sigma : float
+        The range in units of the pixel noise.
+    """
+
+    n_sources: int
+    fwhm_arcsec: float = math.nan
+    ellipticity: float = math.nan
+    mean_e1: float = math.nan
+    mean_e2: float = math.nan
+    coherence: float = math.nan
+    repeated_fraction: float = math.nan
+    repeat_arcsec: float = math.nan
+    background: float = math.nan
+    background_range: float = math.nan
+    background_step: float = math.nan
+    background_sigma: float = math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """The measurements as a dict."""
+        return asdict(self)
+
+    @property
+    def position_angle_deg(self) -> float:
+        """Direction of the mean elongation, counter-clockwise from x (float)."""
+        return math.degrees(0.5 * math.atan2(self.mean_e2, self.mean_e1)) % 180.0
+
+
+def cutouts_at(
+    pixels: npt.NDArray[np.float32], x: Floats, y: Floats, half: int = _HALF
+) -> npt.NDArray[np.float32]:
+    """Cut squares out of an image.
+
+    Parameters
+    ----------
+    pixels : ndarray of float32, shape (n_y, n_x)
+        The image.
+    x, y : ndarray of float64, shape (n,)
+        1-based positions; the middle pixel is ``floor(x - 0.5)``, 0-based. All squares are inside.
+    half : int, optional
+        Pixels on either side of the middle one.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2 half + 1, 2 half + 1)
+    """
+    steps = np.arange(-half, half + 1)
+    column, row = np.floor(x - 0.5).astype(int), np.floor(y - 0.5).astype(int)
+    return pixels[(row[:, None] + steps)[:, :, None], (column[:, None] + steps)[:, None, :]]
+
+
+def is_inside(
+    shape: tuple[int, int], x: Floats, y: Floats, half: int = _HALF
+) -> npt.NDArray[np.bool_]:
+    """Whether the middle pixel is at least `half` pixels from every edge."""
+    column, row = np.floor(x - 0.5), np.floor(y - 0.5)
+    across = (column >= half) & (column <= shape[1] - 1 - half)
+    return across & (row >= half) & (row <= shape[0] - 1 - half)
+
+
+def measure_quality(
+    pixels: npt.NDArray[np.float32],
+    sources: Sources,
+    *,
+    pixel_scale_arcsec: float,
+    bias_adu: float,
+) -> CcdQuality:
+    """Measure a CCD.
+
+    Parameters
+    ----------
+    pixels : ndarray of float32, shape (n_y, n_x)
+        The trimmed image, bias included.
+    sources : dict of str to ndarray
+        ``X_IMAGE, Y_IMAGE, ISO0, BACKGROUND, FLAGS``.
+    pixel_scale_arcsec : float
+        Arcsec per pixel.
+    bias_adu : float
+        Level without light; NaN if not known, and then 0.
+
+    Returns
+    -------
+    CcdQuality
+    """
+    count = len(sources["X_IMAGE"])
+    if count < _LEAST_SOURCES:
+        return CcdQuality(count)
+    return CcdQuality(
+        count,
+        **_shapes(pixels, sources, pixel_scale_arcsec),
+        **_repeats(sources, pixel_scale_arcsec),
+        **_background(pixels, sources, 0.0 if math.isnan(bias_adu) else bias_adu),
+    )
+
+
+def _shapes(
+    pixels: npt.NDArray[np.float32], sources: Sources, pixel_scale_arcsec: float
+) -> dict[str, float]:
+    x, y = sources["X_IMAGE"], sources["Y_IMAGE"]
+    usable = (sources["FLAGS"] & (SATURATED | TRUNCATED)) == 0
+    usable &= is_inside(pixels.shape, x, y)
+    area = sources["ISO0"]
+    # Cosmic rays are small, and the few largest are galaxies and blends.
+    if usable.any():
+        low, high = np.percentile(area[usable], (40.0, 97.0))
+        usable &= (area >= low) & (area <= high)
+    chosen = np.flatnonzero(usable)
+    chosen = chosen[np.argsort(-area[chosen], kind="stable")][:_MOST_SOURCES]
+    if len(chosen) < _LEAST_SOURCES:
+        return {}
+    stamps = cutouts_at(pixels, x[chosen], y[chosen]).astype(np.float64)
+    stamps -= sources["BACKGROUND"][chosen, None, None]
+    stamps = np.nan_to_num(stamps, nan=0.0)
+    core = stamps[:, _HALF - 3 : _HALF + 4, _HALF - 3 : _HALF + 4]
+    peak = core.max(axis=(1, 2))
+    good = peak > 0
+    stamps, peak = stamps[good], peak[good]
+    if len(peak) < _LEAST_SOURCES:
+        return {}
+    steps = np.arange(-_HALF, _HALF + 1, dtype=np.float64)
+    distance = np.hypot(steps[:, None], steps[None])
+    near = distance <= _HALF
+    above = (stamps > 0.5 * peak[:, None, None]) & near
+    fwhm = 2.0 * np.sqrt(above.sum(axis=(1, 2)) / np.pi)
+    light = np.where((stamps > 0.15 * peak[:, None, None]) & near, stamps, 0.0)
+    total = light.sum(axis=(1, 2))
+    middle_x = (light * steps).sum(axis=(1, 2)) / total
+    middle_y = (light * steps[:, None]).sum(axis=(1, 2)) / total
+    dx = steps[None, None, :] - middle_x[:, None, None]
+    dy = steps[None, :, None] - middle_y[:, None, None]
+    xx = (light * dx**2).sum(axis=(1, 2)) / total
+    yy = (light * dy**2).sum(axis=(1, 2)) / total
+    xy = (light * dx * dy).sum(axis=(1, 2)) / total
+    size = np.maximum(xx + yy, 1e-9)
+    e1, e2 = (xx - yy) / size, 2.0 * xy / size
+    length = np.hypot(e1, e2)
+    mean_1, mean_2 = float(e1.mean()), float(e2.mean())
+    return {
+        "fwhm_arcsec": float(np.median(fwhm)) * pixel_scale_arcsec,
+        "ellipticity": float(np.median(length)),
+        "mean_e1": mean_1,
+        "mean_e2": mean_2,
+        "coherence": math.hypot(mean_1, mean_2) / max(float(length.mean()), 1e-9),
+    }
+
+
+def _repeats(sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
+    area = sources["ISO0"]
+    chosen = np.flatnonzero(area >= np.percentile(area, 30.0))
+    chosen = chosen[np.argsort(-area[chosen], kind="stable")][:2000]
+    places = np.stack([sources["X_IMAGE"][chosen], sources["Y_IMAGE"][chosen]], axis=1)
+    places = places * pixel_scale_arcsec
+    if len(places) < 2 * _LEAST_SOURCES:
+        return {}
+    pairs = cKDTree(places).query_pairs(_REACH_ARCSEC, output_type="ndarray")
+    if not len(pairs):
+        return {"repeated_fraction": 0.0}
+    steps = places[pairs[:, 1]] - places[pairs[:, 0]]
+    steps[steps[:, 1] < 0] *= -1.0
+    cells = int(2 * _REACH_ARCSEC / _CELL_ARCSEC)
+    counts, x_edges, y_edges = np.histogram2d(
+        steps[:, 0],
+        steps[:, 1],
+        bins=(cells, cells // 2),
+        range=((-_REACH_ARCSEC, _REACH_ARCSEC), (0.0, _REACH_ARCSEC)),
+    )
+    # An offset lies on the border of cells as often as not.
+    smooth = counts.copy()
+    smooth[1:] += counts[:-1]
+    smooth[:, 1:] += counts[:, :-1]
+    smooth[1:, 1:] += counts[:-1, :-1]
+    place = np.unravel_index(smooth.argmax(), smooth.shape)
+    chance = 4.0 * len(pairs) / (np.pi / 4.0 * counts.size)
+    excess = max(0.0, float(smooth[place]) - chance - 2.0 * math.sqrt(chance + 1.0))
+    offset = math.hypot(float(x_edges[place[0]]), float(y_edges[place[1]]))
+    return {"repeated_fraction": excess / len(places), "repeat_arcsec": offset}
+
+
+def _background(
+    pixels: npt.NDArray[np.float32], sources: Sources, bias_adu: float
+) -> dict[str, float]:
+    level = np.asarray(sources["BACKGROUND"], np.float64)
+    x = sources["X_IMAGE"]
+    middle = float(np.median(level))
+    sky = max(middle - bias_adu, 1.0)
+    low, high = np.percentile(level, (5.0, 95.0))
+    left, right = level[x <= pixels.shape[1] / 2], level[x > pixels.shape[1] / 2]
+    step = float(np.median(right) - np.median(left)) if len(left) and len(right) else math.nan
+    sample = pixels[::3, ::2]
+    differences = np.abs(np.diff(sample[np.isfinite(sample).all(axis=1)], axis=1))
+    # Of a normal distribution, the median of |difference| of two is 0.6745 sqrt(2) sigma.
+    noise = float(np.median(differences)) / 0.9539 if differences.size else math.nan
+    return {
+        "background": middle,
+        "background_range": float(high - low) / sky,
+        "background_step": step / sky,
+        "background_sigma": float(high - low) / max(noise, 0.3),
+    }

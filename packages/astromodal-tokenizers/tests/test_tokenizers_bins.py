@@ -182,3 +182,29 @@ def test_bins_are_made_anew_from_their_state():
     assert again.transform == bins.transform
     assert arrays["x.codebook"].shape == (100, 1)
     assert np.allclose(arrays["x.codebook"][:, 0], bins.normalised(bins.values), rtol=1e-6)
+
+
+def test_values_beyond_those_that_taught_decode_to_something_near():
+    random = np.random.default_rng(16)
+    values = 14.0 + random.gamma(3.0, 2.0, 3000)
+    bins = fit_bins(values, 512)
+    span = values.max() - values.min()
+    for far in (
+        values.min() - np.array([0.1, 0.2]) * span,
+        values.max() + np.array([0.1, 0.25]) * span,
+    ):
+        beyond = np.minimum(np.abs(far - values.min()), np.abs(far - values.max()))
+        assert (np.abs(bins.decode(bins.encode(far)) - far) < 0.5 * beyond).all()
+
+
+def test_what_never_was_negative_does_not_become_so():
+    values = np.random.default_rng(17).uniform(0.0, 1.0, 5000)
+    assert fit_bins(values, 256).values.min() >= 0.0
+
+
+@pytest.mark.parametrize("count", [300, 1500, 30_000])
+def test_nearly_all_bins_have_values(count):
+    random = np.random.default_rng(18)
+    values = np.where(random.uniform(size=count) < 0.03, 13.0, 20.0) + random.normal(size=count)
+    errors = np.full(count, 0.01)
+    assert (fit_bins(values, 1024, errors=errors).counts > 0).mean() >= 0.87

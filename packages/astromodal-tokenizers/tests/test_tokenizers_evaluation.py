@@ -39,11 +39,24 @@ def test_dead_codes_lower_the_use_and_common_values_do_not():
     block = Block("a", "scalar", 200)
     block.add_codes(random.integers(0, 100, (5000, 1)).astype(np.uint16))
     assert block.record()["codebook_use"] == pytest.approx(0.5)
+    assert block.record()["codebook_use_held_out"] == pytest.approx(0.5)
     values = np.where(random.uniform(size=6000) < 0.8, 0.5, random.normal(size=6000))
     bins = fit_bins(values[:4000], 100)
     block = Block("b", "scalar", bins.size, bins.counts)
     block.add_codes(bins.encode(values[4000:, None]))
-    assert block.record()["codebook_use"] > 0.85
+    assert block.record()["codebook_use_held_out"] > 0.85
+
+
+def test_use_counts_all_sources_and_its_held_out_part_only_some():
+    block = Block("a", "spectrum", 4)
+    block.add_other_codes(np.array([[0, 1], [MISSING, 1]], dtype=np.uint16))
+    assert block.record()["codebook_use"] == pytest.approx(0.5)
+    assert block.record()["codebook_use_held_out"] is None
+    block.add_codes(np.full((90, 1), 2, dtype=np.uint16))
+    record = block.record()
+    assert record["codebook_use"] == pytest.approx(0.75)
+    assert record["codebook_use_held_out"] == pytest.approx(0.25)
+    assert record["perplexity"] == pytest.approx(1.0)
 
 
 def test_the_figures_of_a_block_are_those_of_their_definitions():

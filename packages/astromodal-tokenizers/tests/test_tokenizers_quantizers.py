@@ -83,3 +83,17 @@ def test_sizes_that_are_no_power_of_two_are_refused(vectors, name):
 def test_an_unknown_quantizer_is_refused():
     with pytest.raises(ConfigurationError, match="quantizer"):
         make_quantizer("magic", 4)
+
+
+def test_outer_codes_bound_the_error_of_far_vectors():
+    vectors = np.random.default_rng(5).normal(size=(6000, 2)).astype(np.float32)
+    inner, outer = (make_quantizer("kmeans", 128, 1, epochs=4, outer=count) for count in (0, 24))
+    far = np.array([[20.0, 0.0], [-12.0, 0.5], [30.0, -0.5]], dtype=np.float32)
+    errors = []
+    for quantizer in (inner, outer):
+        quantizer.fit(vectors)
+        assert quantizer.codebook.shape == (128, 2)
+        errors.append(np.abs(quantizer.decode(quantizer.encode(far)) - far)[:, 0])
+    assert (errors[1] < 0.3 * errors[0]).all()
+    near = quantizer.decode(quantizer.encode(vectors)) - vectors
+    assert np.sqrt(np.mean(near**2)) < 0.15

@@ -27,7 +27,7 @@ from astromodal_tokenizers.tokenizers.bins import MISSING, Bins
 from astromodal_tokenizers.tokenizers.image import ImageTokenizer
 from astromodal_tokenizers.tokenizers.loading import Tokenizer, load_tokenizer
 from astromodal_tokenizers.tokenizers.scalar import ScalarTokenizer
-from astromodal_tokenizers.tokenizers.spectrum import SpectrumGroup, SpectrumTokenizer, scale_of
+from astromodal_tokenizers.tokenizers.spectrum import SpectrumGroup, SpectrumTokenizer
 
 __all__ = ["Block", "Examples", "evaluate", "held_out_split"]
 
@@ -50,6 +50,8 @@ class Block:
         Number of codes.
     counts : ndarray of int64, shape (size,)
         How often each code occurs.
+    other_counts : ndarray of int64, shape (size,)
+        The same for sources that are not held out.
     objects : int
         Sources with at least one token.
     taught : ndarray of int64, shape (size,)
@@ -61,6 +63,7 @@ class Block:
     size: int
     taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    other_counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     objects: int = 0
     _error: float = 0.0
     _power: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -71,6 +74,7 @@ class Block:
 
     def __post_init__(self) -> None:
         self.counts = np.zeros(self.size, dtype=np.int64)
+        self.other_counts = np.zeros(self.size, dtype=np.int64)
 
     def add_codes(self, codes: NDArray[np.uint16], rows: int | None = None) -> None:
         """Count codes of shape (n, ...); ``rows`` replaces the number of sources with any."""
@@ -78,6 +82,10 @@ class Block:
         self.counts += np.bincount(codes[known], minlength=self.size)
         some = known.reshape(len(codes), -1).any(axis=1).sum() if rows is None else rows
         self.objects += int(some)
+
+    def add_other_codes(self, codes: NDArray[np.uint16]) -> None:
+        """Count codes of sources that are not held out: they enter into `use` alone."""
+        self.other_counts += np.bincount(codes[codes != MISSING], minlength=self.size)
 
     def add_errors(
         self,
@@ -101,7 +109,11 @@ class Block:
         self._chi2_values += values.size
 
     def use(self) -> float:
-        """Codes that occur, relative to what so many tokens can use; see `attainable_codes`.
+        """Share of the codes that occur on any source, held out or not."""
+        return float(((self.counts + self.other_counts) > 0).mean())
+
+    def held_out_use(self) -> float:
+        """Codes that occur on held-out sources, relative to `attainable_codes`.
 
         Codes of values that many sources share, such as the zero of a count, take many tokens
         however good the codebook is. They and their tokens are not part of the comparison.
@@ -139,7 +151,8 @@ class Block:
             "rmse_physical": (math.sqrt(self._physical / self._values) if self._physical else None),
             "chi2_per_pixel": self._chi2 / self._chi2_values if self._chi2_values else None,
             "codes_used": used,
-            "codebook_use": self.use() if tokens else None,
+            "codebook_use": self.use() if tokens + int(self.other_counts.sum()) else None,
+            "codebook_use_held_out": self.held_out_use() if tokens else None,
             "perplexity": float(np.exp(-(share * np.log(share)).sum())) if tokens else None,
         }
 
@@ -253,8 +266,12 @@ def evaluate(
             for block in fitted.tokenizer.blocks()
         }
         blocks.extend(own.values())
-        for cube, table in _held_out(configuration, cubes, fitted.tokenizer, split):
+        for cube, table in _rows_of(configuration, cubes, fitted.tokenizer, split):
             _measure(fitted.tokenizer, cube, table, own, shown)
+        for other in (TRAIN, VALIDATION, TEST):
+            if other != split:
+                for _cube, table in _rows_of(configuration, cubes, fitted.tokenizer, other):
+                    _count(fitted.tokenizer, table, own)
     about = {
         "split": SPLITS[split],
         "fields": [cube.field for cube in cubes],
@@ -264,7 +281,27 @@ def evaluate(
     return blocks, about
 
 
-def _held_out(
+def _count(tokenizer: Tokenizer, table: pa.Table, blocks: dict[str, Block]) -> None:
+    """Count the codes of sources that are not held out."""
+    if isinstance(tokenizer, ScalarTokenizer):
+        tokens = tokenizer.encode(table)
+        for place, column in enumerate(tokenizer.columns):
+            blocks[column.name].add_other_codes(tokens[:, place])
+    elif isinstance(tokenizer, SpectrumTokenizer):
+        for group in tokenizer.groups:
+            codes = group.encode(table)
+            blocks[group.name].add_other_codes(codes.pixels)
+            blocks[f"{group.name}_noise"].add_other_codes(codes.scale[:, :1])
+            blocks[f"{group.name}_level"].add_other_codes(codes.scale[:, 1:])
+            if codes.time is not None:
+                blocks[f"{group.name}_time"].add_other_codes(codes.time)
+    else:
+        image_codes, _latents = tokenizer.encode(tokenizer.images(table))
+        blocks["image"].add_other_codes(image_codes.tokens)
+        blocks["image_flux"].add_other_codes(image_codes.flux)
+
+
+def _rows_of(
     configuration: Configuration, cubes: Sequence[Cube], tokenizer: Tokenizer, split: int
 ) -> Iterator[tuple[Cube, pa.Table]]:
     for cube in cubes:
@@ -339,7 +376,7 @@ def _measure_group(
     valid = spectra.valid & np.isfinite(decoded)
     block = blocks[group.name]
     block.add_codes(codes.pixels)
-    noise, level = scale_of(spectra, group.levels, relative=not group.is_curve)
+    noise, level = group.scale_values(spectra)
     _add_bins(blocks[f"{group.name}_noise"], group.noise, noise[:, None], codes.scale[:, :1])
     _add_bins(blocks[f"{group.name}_level"], group.level, level, codes.scale[:, 1:])
     if group.time is not None and spectra.time is not None and codes.time is not None:

@@ -43,6 +43,7 @@ _COLUMNS = (
     ("rmse_physical", "RMSE, physical"),
     ("chi2_per_pixel", "chi-square / pixel"),
     ("codebook_use", "codebook use"),
+    ("codebook_use_held_out", "use, held out"),
     ("perplexity", "perplexity"),
 )
 _NOTES = (
@@ -55,10 +56,14 @@ _NOTES = (
         "measurement's error (of the band's noise for images). A round trip without loss has 0."
     ),
     (
-        "Codebook use: codes that occur, relative to the number that as many tokens use on average "
-        "with the best codebook that as many training values give. With several tokens for each "
-        "code this is the share of the codebook. Codes of values that many sources share are left "
-        "out of the comparison."
+        "Codebook use: share of the codes that occur in the tokens of all sources of these fields, "
+        "those that taught included. All other figures are of held-out sources alone."
+    ),
+    (
+        "Use, held out: codes that occur on held-out sources, relative to the number that as many "
+        "tokens use on average with the best codebook that as many training values give. With "
+        "several tokens for each code this is the share of the codebook. Codes of values that many "
+        "sources share are left out of the comparison."
     ),
     "Perplexity: exponential of the entropy of the codes.",
 )

@@ -30,7 +30,9 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
 """Quantisers by the name that the configuration gives them."""
 
 
-def make_quantizer(name: str, size: int, seed: int = 0, epochs: int | None = None) -> Quantizer:
+def make_quantizer(
+    name: str, size: int, seed: int = 0, epochs: int | None = None, outer: int = 0
+) -> Quantizer:
     """Make a quantiser that has learned nothing yet.
 
     Parameters
@@ -42,6 +44,8 @@ def make_quantizer(name: str, size: int, seed: int = 0, epochs: int | None = Non
     seed : int
     epochs : int, optional
         Passes of k-means, where it is used.
+    outer : int
+        Codes for vectors beyond all that taught; see `KMeansQuantizer`. Others have none.
 
     Raises
     ------
@@ -51,5 +55,5 @@ def make_quantizer(name: str, size: int, seed: int = 0, epochs: int | None = Non
     if name not in QUANTIZERS:
         raise ConfigurationError("quantizer", repr(name), f"one of {', '.join(QUANTIZERS)}")
     if name == "kmeans" and epochs is not None:
-        return KMeansQuantizer(size, seed, epochs)
+        return KMeansQuantizer(size, seed, epochs, outer)
     return QUANTIZERS[name](size, seed)

@@ -3,10 +3,11 @@
 Most of the resolution follows the quantiles, so that all codes are used alike. The rest goes to
 where it is needed, so that rare values keep a small error too, unless this would leave too many
 codes without use: by the measurement errors if they are known, else evenly over the central range
-of the transformed values. Values that many rows share, such as the 99 of
-an undetected magnitude, have a bin of their own. Each bin is represented by the mean of its values,
-which makes the squared error smallest (Lloyd 1982, IEEE Trans. Inf. Theory 28, 129), in the
-outermost bins too.
+of the transformed values. The widest bins are then divided once more, and a few bins beyond both
+ends, wider and wider, are there for values farther out than all that taught. Values that many rows
+share, such as the 99 of an undetected magnitude, have a bin of their own. Each bin is represented
+by the mean of its values, which makes the squared error smallest (Lloyd 1982, IEEE Trans. Inf.
+Theory 28, 129), in the outermost bins with values too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.normalization import Transform, choose_transform
+from astromodal_tokenizers.tokenizers.edges import (
+    FEWEST_TO_EXTEND,
+    Need,
+    distant_edges,
+    divided,
+    expected_cost,
+    filled,
+    outer_edges,
+    rare_bins,
+    spread_edges,
+    thinned,
+    without_distant,
+)
 
 __all__ = ["MISSING", "Bins", "fit_bins"]
 
@@ -29,23 +43,21 @@ MISSING = 65_535
 
 # Cells of the table by which a value finds its bin.
 _CELLS = 1 << 16
-# The even share reaches this many times farther than the central 98 per cent.
-_REACH = 4.0
-_MARGIN = 0.03
-# Of the whole range: a narrower centre is no range to divide.
-_LEAST_WIDTH = 1e-12
-# A bin with less than this share of the values of an even one is rare; so many may be.
-_LEAST_SHARE = 0.05
-_MOST_RARE = 0.1
-# With few values for each code an empty bin says little.
-_MOST_RARE_OF_FEW = 0.2
+# So many bins may be rare; see `rare_bins`.
+_MOST_RARE = 0.09
+# With few values for each code, more sources will fill some of the empty bins,
+# most of all where the errors asked for them.
+_MOST_RARE_OF_FEW = 0.1
+_MOST_RARE_BY_ERRORS = 0.115
+_FEWEST_BY_ERRORS = 2
 _FEW_PER_CODE = 10
-# Far values on each side that may get a bin of their own.
-_MOST_DISTANT = 4
-_CENTRAL_PER_CENT = (1.0, 50.0, 99.0)
-# Errors are taken as the medians of so many groups of neighbouring values.
-_ERROR_GROUPS = 64
-_FEWEST_IN_GROUP = 10
+# One of these shares of the codes divides wide bins.
+_DIVIDED = (0.05, 0.2)
+_DIVIDED_OF_FEW = (0.05, 0.08, 0.1, 0.115, 0.13, 0.15, 0.2, 0.25, 0.3)
+# More values for each code tell no more about where to put its edges.
+_MOST_PER_CODE = 100
+# Fewer rows for each distinct value: no classes, but a short sample of a continuous column.
+_ROWS_OF_A_CLASS = 2.0
 
 
 @dataclass(frozen=True)
@@ -216,10 +228,14 @@ def fit_bins(
     Bins
     """
     distinct, counts = np.unique(values, return_counts=True)
-    if not np.array_equal(distinct, np.rint(distinct)):
-        # Whole numbers count something, and each may be a class of its own.
+    # Whole numbers count something, and each may be a class of its own.
+    whole = np.array_equal(distinct, np.rint(distinct))
+    if not whole:
         size = min(size, max(2, len(values) // per_code))
-    if len(distinct) <= size:
+    classes = len(distinct) < FEWEST_TO_EXTEND or len(values) > _ROWS_OF_A_CLASS * len(distinct)
+    if not (whole or classes):
+        size = min(size, len(distinct))
+    elif len(distinct) <= size:
         scale = choose_transform(values, transform)
         middle = (distinct[1:] + distinct[:-1]) / 2.0
         # The middle of two neighbouring numbers may round to the lower one.
@@ -230,117 +246,45 @@ def fit_bins(
     is_rest = ~np.isin(values, heavy)
     rest = values[is_rest]
     scale = choose_transform(rest if len(rest) else values, transform)
-    need = None if errors is None else _Need(scale, rest, errors[is_rest])
-    own = np.unique(np.concatenate([heavy, np.nextafter(heavy, np.inf), _distant(distinct)]))
+    need = None if errors is None else Need(scale, rest, errors[is_rest])
+    if need is not None and not need.is_known:
+        need = None
+    rest = thinned(rest, _MOST_PER_CODE * size)
+    distant = distant_edges(distinct)
+    own = np.unique(np.concatenate([heavy, np.nextafter(heavy, np.inf), distant]))
     own = own[: size - 1]
     ordered = np.sort(values)
+    body = without_distant(rest, distant)
+    beyond = outer_edges(scale, body, size, whole=whole)
+    beyond = beyond[~np.isin(beyond, own)][: max(0, size - 1 - len(own))]
     few = len(values) < _FEW_PER_CODE * size
-    most_rare = (_MOST_RARE_OF_FEW if few else _MOST_RARE) * size
-    share = quantile_share
-    while True:
-        found = _edges(scale, rest, size - len(own), share, need)
-        edges = _filled(np.union1d(found, own), ordered, size)
-        # A long empty stretch must not take the codes: the quantiles then get a larger share.
-        if share >= 1.0 or _rare(edges, ordered, size) <= most_rare:
-            break
-        share = min(1.0, share + 0.1)
-    return _represented(edges, values, scale)
-
-
-def _distant(distinct: Float) -> Float:
-    """Edges that part single far values from all others, such as one 99 among magnitudes."""
-    edges = []
-    for ordered in (distinct, distinct[::-1]):
-        left = ordered[: len(ordered) // 2 : -1]
-        for place, outer in enumerate(left[:_MOST_DISTANT]):
-            inner = ordered[-2 - place]
-            if abs(outer - inner) <= abs(inner - ordered[0]):
-                break
-            edges.append((outer + inner) / 2.0)
-    return np.array(edges)
-
-
-class _Need:
-    """How fine the scale has to be resolved, by the errors of values there."""
-
-    def __init__(self, scale: Transform, values: Float, errors: Float) -> None:
-        known = np.isfinite(errors) & (errors > 0.0)
-        values, errors = values[known], errors[known]
-        place = scale.forward(values)
-        with np.errstate(invalid="ignore"):
-            width = (scale.forward(values + errors) - scale.forward(values - errors)) / 2.0
-        known = np.isfinite(place) & np.isfinite(width) & (width > 0.0)
-        order = np.argsort(place[known], kind="stable")
-        groups = min(_ERROR_GROUPS, len(order) // _FEWEST_IN_GROUP)
-        parts = np.array_split(order, groups) if groups else []
-        self._place = np.array([np.median(place[known][part]) for part in parts])
-        self._density = np.array([1.0 / np.median(width[known][part]) for part in parts])
-
-    def cumulative(self, grid: Float, start: float, stop: float) -> Float:
-        """Share of the need below each point of a rising grid; none outside start and stop."""
-        even = np.clip((grid - start) / (stop - start), 0.0, 1.0)
-        if len(self._place) < 2:
-            return np.asarray(even)
-        density = np.interp(grid, self._place, self._density)
-        steps = np.diff(even) * (density[1:] + density[:-1]) / 2.0
-        summed = np.concatenate([[0.0], np.cumsum(steps)])
-        return np.asarray(summed / summed[-1])
-
-
-def _edges(
-    scale: Transform, values: Float, count: int, quantile_share: float, need: _Need | None
-) -> Float:
-    """Edges of bins that hold equal shares of quantiles and of the central range."""
-    if count < 2 or not len(values) or values.min() == values.max():
-        return np.empty(0)
-    ordered = np.sort(scale.forward(values))
-    low, centre, high = np.percentile(ordered, _CENTRAL_PER_CENT)
-    start = max(ordered[0], centre - _REACH * (centre - low))
-    stop = min(ordered[-1], centre + _REACH * (high - centre))
-    whole = ordered[-1] - ordered[0]
-    if not whole > 0.0:  # the values differ, but not on the scale
-        return np.empty(0)
-    if stop - start <= _LEAST_WIDTH * whole:
-        start, stop = ordered[0], ordered[-1]
-    margin = _MARGIN * (stop - start)
-    start, stop = start - margin, stop + margin
-    known, first = np.unique(ordered, return_index=True)
-    rank = first / len(ordered)
-    grid = np.unique(np.concatenate([known, np.linspace(start, stop, 4 * count + 1)]))
-    share = quantile_share * np.interp(grid, known, rank)
-    if need is None:
-        even = np.clip((grid - start) / (stop - start), 0.0, 1.0)
-    else:
-        even = need.cumulative(grid, start, stop)
-    share += (1.0 - quantile_share) * even
-    wanted = np.linspace(share[0], share[-1], count + 1)[1:-1]
-    return scale.inverse(np.interp(wanted, share, grid))
-
-
-def _filled(edges: Float, ordered: Float, size: int) -> Float:
-    """Divide the fullest bins until there are as many as asked for."""
-    edges = edges[(edges > ordered[0]) & (edges <= ordered[-1])]
-    while len(edges) < size - 1:
-        bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
-        some = np.diff(bounds) > 0
-        first, last = ordered[bounds[:-1][some]], ordered[bounds[1:][some] - 1]
-        counts = np.where(first < last, np.diff(bounds)[some], 0)
-        fullest = np.argsort(-counts, kind="stable")[: size - 1 - len(edges)]
-        fullest = fullest[counts[fullest] > 1]
-        if not len(fullest):
-            break
-        start, stop = bounds[:-1][some][fullest], bounds[1:][some][fullest]
-        middle = ordered[(start + stop) // 2]
-        # Where many values are equal, the middle may be the lowest of the bin.
-        middle = np.where(middle > first[fullest], middle, last[fullest])
-        edges = np.union1d(edges, middle)
-    return edges
-
-
-def _rare(edges: Float, ordered: Float, size: int) -> int:
-    """Bins with so few values that they would hardly ever be used."""
-    bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
-    return int((np.diff(bounds) < max(1.0, _LEAST_SHARE * len(ordered) / size)).sum())
+    by_errors = need is not None and len(values) > _FEWEST_BY_ERRORS * size
+    most_rare = _MOST_RARE
+    if few:
+        most_rare = _MOST_RARE_BY_ERRORS if by_errors else _MOST_RARE_OF_FEW
+    most_rare *= size
+    fractions: tuple[float, ...] = (0.0,)
+    if size >= FEWEST_TO_EXTEND and not whole:
+        fractions = _DIVIDED_OF_FEW if few else _DIVIDED
+    best, least = np.empty(0), (True, np.inf)
+    for share in (quantile_share, 1.0):
+        for fraction in fractions:
+            more = int(fraction * size)
+            first = size - len(beyond) - more
+            found = spread_edges(scale, rest, first - len(own), share, need)
+            edges = filled(np.union1d(found, own), ordered, first)
+            is_own = np.isin(edges, own)
+            inner = divided(edges[~is_own], body, scale, need, more)
+            edges = np.union1d(np.union1d(inner, edges[is_own]), beyond)
+            # A long empty stretch must not take the codes.
+            rare = rare_bins(edges, ordered, size)
+            cost = (
+                rare > most_rare,
+                rare if rare > most_rare else expected_cost(edges, body, scale, need),
+            )
+            if cost < least:
+                best, least = edges, cost
+    return _represented(best, values, scale)
 
 
 def _represented(edges: Float, values: Float, scale: Transform) -> Bins:
@@ -352,7 +296,10 @@ def _represented(edges: Float, values: Float, scale: Transform) -> Bins:
     # Of a bin that no value has fallen into, the middle.
     outer = scale.forward(np.array([values.min(), values.max()]))
     inner = scale.forward(edges)
-    bounds = np.concatenate([[min(outer[0], inner[0])], inner, [max(outer[1], inner[-1])]])
+    # Where nothing lies beyond the last edge, a little outside it.
+    steps = (np.diff(inner)[[0, -1]] if len(inner) > 1 else np.zeros(2)) / 2.0
+    low_end, high_end = inner[0] - steps[0], inner[-1] + steps[1]
+    bounds = np.concatenate([[min(outer[0], low_end)], inner, [max(outer[1], high_end)]])
     means = np.where(counts > 0, sums / np.maximum(counts, 1), (bounds[1:] + bounds[:-1]) / 2.0)
     represented = scale.inverse(means)
     # Values that are all equal come back as they were, whatever the transform rounds.

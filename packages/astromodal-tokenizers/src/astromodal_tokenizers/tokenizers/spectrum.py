@@ -275,8 +275,18 @@ class SpectrumGroup:
 
     def scale_codes(self, spectra: Measured) -> Codes:
         """Codes of noise and levels (ndarray of uint16, shape (n, 1 + levels))."""
-        noise, level = scale_of(spectra, self.levels, relative=not self.is_curve)
+        noise, level = self.scale_values(spectra)
         return np.concatenate([self.noise.encode(noise)[:, None], self.level.encode(level)], axis=1)
+
+    def scale_values(self, spectra: Measured) -> tuple[Float, Float]:
+        """Noise and levels as they are tokenised: levels are relative to the decoded noise.
+
+        A coarse code of the noise, or noise beyond all that was seen, then costs the level nothing.
+        """
+        noise, level = scale_of(spectra, self.levels)
+        if not self.is_curve:
+            level = level * np.exp(self.noise.decode(self.noise.encode(noise)))[:, None]
+        return noise, level
 
     def scale(self, codes: Codes, length: int) -> tuple[Float, Float]:
         """Noise, shape (n, 1), and level, shape (n, length), that codes stand for."""
@@ -392,21 +402,20 @@ class SpectrumGroup:
         )
 
 
-def scale_of(spectra: Measured, levels: int, *, relative: bool) -> tuple[Float, Float]:
+def scale_of(spectra: Measured, levels: int) -> tuple[Float, Float]:
     """Robust noise and levels.
 
     Parameters
     ----------
     spectra : Measured
     levels : int
-    relative : bool
-        Give levels in units of the noise: the form in which faint and bright spectra share codes.
 
     Returns
     -------
     noise : ndarray of float64, shape (n,)
         Logarithm of the median of sqrt(ivar); NaN without a valid pixel.
     level : ndarray of float64, shape (n, levels)
+        In the unit of the values.
     """
     valid = spectra.valid
     rows = np.flatnonzero(valid.any(axis=1))
@@ -414,8 +423,7 @@ def scale_of(spectra: Measured, levels: int, *, relative: bool) -> tuple[Float, 
     if len(rows):
         weight = np.where(valid[rows], spectra.weight[rows], np.nan)
         noise[rows] = np.log(np.nanmedian(weight, axis=1))
-    level = segment_levels(spectra.values, valid, levels)
-    return noise, level * np.exp(noise)[:, None] if relative else level
+    return noise, segment_levels(spectra.values, valid, levels)
 
 
 class SpectrumTokenizer:

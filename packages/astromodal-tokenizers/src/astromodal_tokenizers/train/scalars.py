@@ -20,7 +20,7 @@ __all__ = ["fit_scalars"]
 
 logger = logging.getLogger(__name__)
 
-_VALUES_PER_CODE = 2
+_VALUES_PER_CODE = 1
 
 
 def fit_scalars(

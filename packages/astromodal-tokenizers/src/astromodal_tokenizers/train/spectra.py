@@ -34,6 +34,10 @@ _MAX_SCALES = 400_000
 # A group with fewer spectra than this has nothing to learn from.
 _FEWEST_SPECTRA = 2
 _FEWEST_VECTORS = 4
+# One code in so many is for pixels farther from the level than those that teach.
+_CODES_PER_OUTER = 32
+# Bright levels may be coarser than the noise: to this share of them.
+_LEVEL_ERROR = 0.01
 
 
 def fit_spectra(
@@ -124,7 +128,11 @@ def _fit_group(
     if size is None:
         return None
     group.quantizer = make_quantizer(
-        settings.quantizer, size, configuration.seed + place, settings.epochs
+        settings.quantizer,
+        size,
+        configuration.seed + place,
+        settings.epochs,
+        outer=size // _CODES_PER_OUTER,
     )
     group.quantizer.fit(vectors)
     return group
@@ -170,12 +178,18 @@ class _Scales:
         levels: int,
     ) -> None:
         spectra = measure(modality, table, settings.xp, length)
-        relative = modality.kind != "light_curve"
-        noise, level = scale_of(spectra, levels, relative=relative)
+        noise, level = scale_of(spectra, levels)
         known = np.isfinite(noise)
-        self.spectra += int(known.sum())
-        self._samples[0].add(noise[known])
-        self._samples[1].add(level[known].ravel())
+        noise, level = noise[known], level[known]
+        self.spectra += len(noise)
+        self._samples[0].add(noise)
+        weight = np.exp(noise)[:, None]
+        if modality.kind == "light_curve":
+            errors = np.broadcast_to(1.0 / weight, level.shape)
+        else:
+            level = level * weight
+            errors = np.hypot(1.0, _LEVEL_ERROR * level)
+        self._samples[1].add(np.stack([level.ravel(), errors.ravel()], axis=1))
         if spectra.time is not None:
             self._samples[2].add(spectra.time[np.isfinite(spectra.time)])
 
@@ -183,7 +197,12 @@ class _Scales:
         noise, level, time = (sample.items() for sample in self._samples)
         return (
             fit_bins(noise, settings.scale_codes, transform="identity"),
-            fit_bins(level, settings.scale_codes, transform="asinh" if relative else "identity"),
+            fit_bins(
+                level[:, 0],
+                settings.scale_codes,
+                transform="asinh" if relative else "identity",
+                errors=level[:, 1],
+            ),
             # Epochs are many and come in nights: the quantiles alone follow them.
             fit_bins(time, settings.codebook_size, quantile_share=1.0, transform="identity")
             if len(time)

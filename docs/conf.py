@@ -14,7 +14,7 @@ from benchmark_report import read_results, render  # noqa: E402
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-project = "S-PLUS hypercube and its common ground"
+project = "From surveys to machine learning"
 author = "the authors"
 copyright = "2026, the authors"  # noqa: A001
 extensions = ["myst_parser"]

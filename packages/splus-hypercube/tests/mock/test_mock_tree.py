@@ -188,3 +188,11 @@ def test_progress_goes_to_stderr(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "SPLUS-s02s05 (1 of 1)\n"
+
+
+def test_size_of_the_cutouts_is_in_the_configuration(tmp_path):
+    write_mock(tmp_path / "mock", fields=1, sources=8, image_size_px=80, seed=1, cutout_size_px=24)
+    settings = yaml.safe_load((tmp_path / "mock" / "hypercube.yaml").read_text())
+    assert settings["cutouts"] == {"size_px": 24, "rows": "all"}
+    with pytest.raises(ConfigurationError, match="--cutout-size"):
+        write_mock(tmp_path / "no", fields=1, sources=8, image_size_px=80, seed=1, cutout_size_px=0)

@@ -61,7 +61,7 @@ ABSENT_CONFIGURATION = {
 ABSENT_INPUT = {
     "astromodal-tokenizers": [["inspect", "absent.npz"]],
     "astromodal-transformer": [["export", "--checkpoint", "absent", "--out", "model"]],
-    "cfht-iqa": [["catalogue", "absent.cat.fits", "--output", "sources.parquet"]],
+    "cfht-iqa": [["train-som", "absent.parquet", "--output", "som"]],
     "manga-ssftt": [
         ["predict", "absent.h5", "--checkpoint", "absent.ckpt", "-o", "map.fits"],
         ["stats", "--root", "absent", "--split-dir", "absent", "--out", "s.safetensors"],

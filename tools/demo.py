@@ -57,6 +57,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--seed", type=int, default=1, help="seed of the synthetic sky (default: 1)"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument(
+        "--only-hypercubes", action="store_true", help="leave out the tokens and the model"
+    )
     return parser.parse_args(argv)
 
 
@@ -138,7 +141,9 @@ def demonstrate(arguments: argparse.Namespace) -> int:
     for cube in cubes:
         run("splus-hypercube", "check", cube, "--config", config)
     status = conclude(cubes, survey_files / "truth.parquet", report)
-    reports = [report, tokenise(folder, workers), learn(folder)]
+    reports = [report]
+    if not arguments.only_hypercubes:
+        reports += [tokenise(folder, workers), learn(folder)]
     print(f"\nDone in {time.monotonic() - start:.0f} s. Reports, to be opened in a browser:")
     for path in reports:
         print(f"  {path.resolve()}")

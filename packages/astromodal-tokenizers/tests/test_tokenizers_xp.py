@@ -12,8 +12,9 @@ from astromodal_tokenizers.xp import design_matrix, sample_xp, sample_xp_errors
 
 @pytest.fixture(scope="module")
 def convert():
-    """GaiaXPy's own way from coefficients to samples."""
-    with warnings.catch_warnings():
+    """GaiaXPy's own way to samples; importing it changes matplotlib's settings."""
+    matplotlib = pytest.importorskip("matplotlib")
+    with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore")
         return pytest.importorskip("gaiaxpy").convert
 

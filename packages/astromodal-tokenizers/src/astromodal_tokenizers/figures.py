@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,17 @@ _DOTS_PER_INCH = 110
 _MAX_BANDS = 6
 
 
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Draw with matplotlib's own settings, whatever the user's matplotlibrc says."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
+@_drawing()
 def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: str) -> bytes:
     """Error of the round trip against the value, a panel for each column (PNG)."""
     figure = _figure(2.3 * -(-len(columns) // 3) + 0.4)
@@ -43,6 +55,7 @@ def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: 
     return _png(figure, title)
 
 
+@_drawing()
 def spectrum_figure(
     unit: str, axis_label: str, examples: Sequence[tuple[Any, ...]], title: str
 ) -> bytes:
@@ -76,6 +89,7 @@ def spectrum_figure(
     return _png(figure, title)
 
 
+@_drawing()
 def image_figure(
     images: NDArray[Any],
     decoded: NDArray[Any],
@@ -109,6 +123,7 @@ def image_figure(
 _LOG_TICKS = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
 
 
+@_drawing()
 def comparison_figure(rows: Sequence[dict[str, Any]], title: str) -> bytes:
     """Distortion and perplexity of each quantiser (PNG)."""
     blocks = list(dict.fromkeys(row["block"] for row in rows))

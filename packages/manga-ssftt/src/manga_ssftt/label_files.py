@@ -17,6 +17,7 @@ from manga_ssftt import __version__
 from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
 from manga_ssftt.layout import LABEL_TASKS, Tree
 from manga_ssftt.plots.label_maps import label_figure
+from manga_ssftt.plots.style import drawing
 
 __all__ = ["labels_are_current", "read_label", "write_labels"]
 
@@ -77,8 +78,8 @@ def write_labels(
             partial.open("wb") as file,
         ):
             np.save(file, values, allow_pickle=False)
-        figure = label_figure(values, task, plateifu, synthetic=synthetic)
-        with atomic_path(folder / f"{plateifu}.png", overwrite=True) as partial:
+        with drawing(), atomic_path(folder / f"{plateifu}.png", overwrite=True) as partial:
+            figure = label_figure(values, task, plateifu, synthetic=synthetic)
             figure.savefig(partial, format="png", dpi=120)
         errors = labels.log_oh_err if task == "logOH" else None
         hdus = _as_hdus(values, errors, task, plateifu, wcs, {**notes, _KEY: key})

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
-from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS, mark_synthetic
+from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS, drawing, mark_synthetic
 
 __all__ = ["class_names", "draw_confusion", "draw_occlusion"]
 
@@ -25,6 +25,7 @@ def class_names(figures: Mapping[str, Any]) -> list[str]:
     return [f"< {edges[0]}", *inner, f"> {edges[-1]}"]
 
 
+@drawing()
 def draw_confusion(path: Path, figures: Mapping[str, Any]) -> None:
     """Draw the confusion matrix, each row as shares of the true class.
 
@@ -58,6 +59,7 @@ def draw_confusion(path: Path, figures: Mapping[str, Any]) -> None:
         figure.savefig(partial, format="png", dpi=120)
 
 
+@drawing()
 def draw_occlusion(path: Path, figures: Mapping[str, Any]) -> None:
     """Draw what the removal of each window costs.
 

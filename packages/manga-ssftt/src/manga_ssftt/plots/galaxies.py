@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from astro_common.atomic import atomic_path
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.plots.label_maps import draw_map
-from manga_ssftt.plots.style import LINE_COLOURS, mark_synthetic
+from manga_ssftt.plots.style import LINE_COLOURS, drawing, mark_synthetic
 
 __all__ = ["draw_galaxy"]
 
@@ -24,6 +24,7 @@ _LINES = (
 )
 
 
+@drawing()
 def draw_galaxy(source: Path, path: Path) -> None:
     """Draw the mean flux, both label maps and the spectrum of the brightest spaxel.
 

@@ -16,11 +16,12 @@ from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from manga_ssftt.patches import has_label
 from manga_ssftt.plots.label_maps import abundance_limits, draw_map
-from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, mark_synthetic
+from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, drawing, mark_synthetic
 
 __all__ = ["draw_history", "draw_prediction"]
 
 
+@drawing()
 def draw_prediction(source: Path, path: Path) -> None:
     """Draw label, prediction and their difference of a file of the verb predict.
 
@@ -88,6 +89,7 @@ def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(values.dtype.newbyteorder("="))
 
 
+@drawing()
 def draw_history(source: Path, path: Path) -> None:
     """Draw the learning curves of a ``history.json`` of the verb train.
 

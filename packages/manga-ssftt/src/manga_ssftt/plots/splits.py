@@ -16,7 +16,7 @@ from manga_ssftt.catalog import Catalog
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.layout import Tree
 from manga_ssftt.patches import has_label
-from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS
+from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS, drawing
 from manga_ssftt.splits import PARTS, Split
 
 __all__ = ["draw_split"]
@@ -25,6 +25,7 @@ _HATCHES = ("", "//", "xx")
 _STYLES = ("-", "--", ":")
 
 
+@drawing()
 def draw_split(
     path: Path,
     split: Mapping[str, Split],

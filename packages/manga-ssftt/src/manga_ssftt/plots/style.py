@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+import matplotlib as mpl
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
@@ -13,6 +16,7 @@ __all__ = [
     "BPT_NAMES",
     "LINE_COLOURS",
     "bpt_colour_map",
+    "drawing",
     "mark_synthetic",
 ]
 
@@ -34,3 +38,11 @@ def mark_synthetic(figure: Figure) -> None:
     figure.text(
         0.995, 0.005, "synthetic data", ha="right", va="bottom", fontsize=7, color="#555555"
     )
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with matplotlib's own settings, whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield

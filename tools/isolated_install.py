@@ -83,6 +83,7 @@ SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
 
 # Modules that need an extra, by the beginning of their names: a bare environment has none.
 NEED_EXTRAS: dict[str, tuple[str, ...]] = {
+    "cfht_iqa": ("cfht_iqa.model.", "cfht_iqa.pipeline", "cfht_iqa.report.page"),
     "scone_io": ("scone_io.model.", "scone_io.tensorflow_data", "scone_io.torch_data"),
 }
 

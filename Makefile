@@ -74,7 +74,7 @@ $(STAMP): constraints.txt pyproject.toml $(PROJECTS) | $(PY)
 	@touch $@
 
 .PHONY: demo
-demo: setup ## a mock field, its hypercube, the check against the truth, an HTML report (minutes)
+demo: setup ## mock fields, their hypercubes, the check against the truth, tokens, a model, HTML reports (minutes)
 	$(PY) tools/demo.py
 
 .PHONY: test-all

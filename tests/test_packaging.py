@@ -76,8 +76,9 @@ def requirement_name(requirement: str) -> str:
 def sources(package: Package) -> set[str]:
     """List the files of a package's import package, relative to src/."""
     base = package.folder / "src"
-    files = (path for path in base.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return {path.relative_to(base).as_posix() for path in files}
+    files = {path.relative_to(base) for path in base.rglob("*") if path.is_file()}
+    # What Python and numba keep of earlier runs.
+    return {path.as_posix() for path in files if "__pycache__" not in path.parts}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -11,8 +11,6 @@ import argparse
 import datetime
 import importlib.metadata
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from astro_common.benchmarking import machine
 from benchmark_report import ReportError, holds, validated
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,23 +36,6 @@ def find_benchmarks(root: Path, only: list[str]) -> list[Path]:
 def record_name(script: Path) -> str:
     """Name the record of a script: ``<dist>-<topic>.json``."""
     return f"{script.parents[1].name}-{script.stem.removeprefix('bench_')}.json"
-
-
-def machine() -> dict[str, str]:
-    """Describe this machine by processor, cores, memory and system; nothing that identifies it."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
-        processor = named[1] if named else processor
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "processor": " ".join(processor.split()),
-        "cores": str(os.cpu_count()),
-        "memory": f"{memory:.0f} GiB",
-        "system": platform.system(),
-        "Python": platform.python_version(),
-    }
 
 
 def versions(root: Path, distribution: str) -> dict[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import Result, note, parser, peer_versions, report, require
+
+from astro_common.benchmarking import Result, note, parser, peer_versions, report, require
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tokenfolder import TokenFolder
@@ -37,6 +38,7 @@ def main() -> None:
     speed = [float(row["tokens_per_second"]) for row in rows[2:]]
     note(f"{np.median(speed):.0f} tokens/s")
     result = Result(
+        "astromodal-transformer",
         "data",
         f"tiny preset on {2 * ROWS} sources, batches of 64, one thread, no workers",
         versions=peer_versions("torch", "lightning"),

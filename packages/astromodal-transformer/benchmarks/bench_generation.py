@@ -6,8 +6,16 @@ import time
 
 import numpy as np
 import torch
-from measuring import Result, median_ratio, paired_seconds, parser, peer_versions, report, require
 
+from astro_common.benchmarking import (
+    Result,
+    median_ratio,
+    paired_seconds,
+    parser,
+    peer_versions,
+    report,
+    require,
+)
 from astromodal_transformer.bench import BenchSettings, bench_model
 
 LENGTH = 512
@@ -62,6 +70,7 @@ def main() -> None:
             cached(length)
             own.append((time.perf_counter() - start) / length)
     result = Result(
+        "astromodal-transformer",
         "generation",
         f"{short} tokens, d_model 128, 4 layers, one sequence, one thread",
         versions=peer_versions("torch"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
-from measuring import (
+from torch import Tensor, nn
+from torch.nn import functional
+
+from astro_common.benchmarking import (
     Result,
     median_ratio,
     note,
@@ -13,9 +16,6 @@ from measuring import (
     report,
     require,
 )
-from torch import Tensor, nn
-from torch.nn import functional
-
 from astromodal_transformer.bench import BenchSettings, bench_batch, bench_model, loss_peak_bytes
 from astromodal_transformer.memory import peak_tensor_bytes
 from astromodal_transformer.training.module import parameter_groups
@@ -136,7 +136,9 @@ def main() -> None:
         f"layers, {settings.batch_size} sequences of {settings.sequence_length} tokens, fp32, one "
         "thread; ours with both loss terms"
     )
-    result = Result("training step", work, versions=peer_versions("torch"))
+    result = Result(
+        "astromodal-transformer", "training step", work, versions=peer_versions("torch")
+    )
     for name, values in seconds.items():
         result.measured(f"step, {name}", min(values))
     for name, peak in (("ours", own_bytes), ("plain GPT", measured.peak)):

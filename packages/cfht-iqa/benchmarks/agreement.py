@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measuring import note, parser
+from astro_common.benchmarking import note, parser
 
 CONDITIONS: dict[str, list[str]] = {
     "other seeds": [],

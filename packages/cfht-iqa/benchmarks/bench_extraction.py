@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from measuring import (
+from scipy.spatial import cKDTree
+
+from astro_common.benchmarking import (
     Result,
     note,
     paired_seconds,
@@ -17,8 +19,6 @@ from measuring import (
     require,
     run_process,
 )
-from scipy.spatial import cKDTree
-
 from cfht_iqa.extraction import ExtractionSettings, extract_ccd
 from cfht_iqa.megacam import iterate_ccds, read_exposure
 from cfht_iqa.mock import MockPlan, write_mock
@@ -69,6 +69,7 @@ def main() -> None:
         words = [sys.executable, "-m", "cfht_iqa", "extract", path, "--output", folder / "cat"]
         whole = run_process([*words, "--workers", "2", "-q", "--overwrite"])
     result = Result(
+        "cfht-iqa",
         "Extract sources",
         f"a CCD of 2048 x 4612 pixels with {len(ours['ISO0']):,} sources; an exposure of "
         f"{arguments.ccds} such CCDs by the whole command with two workers",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from measuring import (
+from minisom import MiniSom
+
+from astro_common.benchmarking import (
     PeakMemory,
     Result,
     note,
@@ -15,8 +17,6 @@ from measuring import (
     report,
     require,
 )
-from minisom import MiniSom
-
 from cfht_iqa.som import SelfOrganizingMap
 from cfht_iqa.som.minisom_engine import from_minisom
 
@@ -56,6 +56,7 @@ def main() -> None:
     SelfOrganizingMap(2, 2, epochs=1).fit(part).predict(part)
     presented = arguments.sources * arguments.epochs
     result = Result(
+        "cfht-iqa",
         "Self-organising map",
         f"{arguments.sources:,} x {arguments.features}, {arguments.epochs} passes, "
         f"{arguments.threads} threads; MiniSom on {len(part):,} sources, as many passes",

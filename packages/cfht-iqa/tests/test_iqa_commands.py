@@ -48,8 +48,8 @@ def test_archive_configuration_shows_every_default():
         ("exposures: [a]\n", "labels"),
         ("exposures: [a]\nlabels: [b]\noutput: c\ncolour: red\n", "colour"),
         ("exposures: [a]\nlabels: [b]\noutput: c\nsom: {height: 0}\n", "som.height"),
-        ("- a\n", "no keys"),
-        ("a: [\n", "no YAML"),
+        ("- a\n", "a list; expected a YAML mapping of keys"),
+        ("a: [\n", "not valid YAML"),
     ],
 )
 def test_wrong_configuration_is_one_line(run, tmp_path, text, said):

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from measuring import (
+
+from astro_common.benchmarking import (
     Result,
+    command_words,
     note,
     parser,
     peer_versions,
     report,
     require,
     run_process,
-    scone_command,
 )
-
 from scone_io.mock import write_mock_shards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -70,7 +70,9 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for workers, seconds in ours.items():
                 words = ("--overwrite", "--workers", workers)
-                finished = run_process(scone_command("extract", path, "-o", out, *words))
+                finished = run_process(
+                    command_words("scone_io", "extract", path, "-o", out, *words)
+                )
                 seconds.append(finished.seconds)
                 memory = max(memory, finished.peak_memory_mb)
                 note(f"  extract with {workers}: {finished.seconds:.2f} s")
@@ -81,6 +83,7 @@ def main() -> None:
             require(bool(np.allclose(table[name], expected, rtol=1e-12)), name)
     per_event, by_two = (float(np.median(seconds)) / arguments.events for seconds in ours.values())
     result = Result(
+        "scone-io",
         "Extract features",
         f"{arguments.events:,} events by the whole command, start included; "
         f"{arguments.eager_events:,} by the eager loop, TensorFlow's start left out",

@@ -11,7 +11,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
-from measuring import (  # noqa: E402
+from scipy.optimize import minimize  # noqa: E402
+
+from astro_common.benchmarking import (  # noqa: E402
     Result,
     median_ratio,
     paired_seconds,
@@ -20,8 +22,6 @@ from measuring import (  # noqa: E402
     report,
     require,
 )
-from scipy.optimize import minimize  # noqa: E402
-
 from scone_io.gaussian_process import GaussianProcess, starting_kernel  # noqa: E402
 from scone_io.grid import PRESETS  # noqa: E402
 
@@ -80,6 +80,7 @@ def main() -> None:
     options.add_argument("--events", type=int, default=10, metavar="N", help="of each size (10)")
     arguments = options.parse_args()
     result = Result(
+        "scone-io",
         "Make a heatmap, kernel optimised",
         f"{arguments.events} light curves of each length, one thread; means agree to 1e-6 of the "
         "largest flux, variances to 1e-6 of the largest variance",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from measuring import Result, parser, report, require
 
+from astro_common.benchmarking import Result, parser, report, require
 from astro_common.parquet import ParquetWriter
 from scone_io.index import SCHEMA, open_index
 from scone_io.mock import write_mock_shards
@@ -57,6 +57,7 @@ def main() -> None:
             seconds.append(time.perf_counter() - start)
             require(found.event.snid == snid, f"SNID {snid}")
     result = Result(
+        "scone-io",
         "Find one event by its SNID",
         f"{arguments.indexed:,} events indexed; each record is read, verified and parsed",
     )

@@ -9,7 +9,9 @@ from typing import Any
 
 import crc32c
 import numpy as np
-from measuring import (
+
+import scone_io
+from astro_common.benchmarking import (
     Result,
     median_ratio,
     paired_seconds,
@@ -18,8 +20,6 @@ from measuring import (
     report,
     require,
 )
-
-import scone_io
 from scone_io.mock import write_mock_shards
 
 SHAPE = (32, 180, 2)
@@ -107,6 +107,7 @@ def main() -> None:
             same = expected[:2] == found[:2] and np.isclose(expected[2], found[2], rtol=1e-12)
             require(bool(same), f"{name}: {found}, ours: {expected}")
         result = Result(
+            "scone-io",
             "Read a shard, every checksum verified",
             f"{arguments.events:,} events, {path.stat().st_size / 1e9:.2f} GB, in the page cache; "
             "all programs give the same identifiers and values",

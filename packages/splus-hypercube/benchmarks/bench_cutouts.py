@@ -19,7 +19,9 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
-from measuring import (
+from numpy.typing import NDArray
+
+from astro_common.benchmarking import (
     Result,
     median_ratio,
     note,
@@ -29,8 +31,6 @@ from measuring import (
     report,
     require,
 )
-from numpy.typing import NDArray
-
 from astro_common.fits import open_fits
 from splus_hypercube.cutouts import ImageStrips, SourcePixels, cut, source_pixels
 from splus_hypercube.scratch import Scratch
@@ -230,6 +230,7 @@ def main() -> None:
     seconds |= paired_seconds(wholes, arguments.repeats)
 
     result = Result(
+        "splus-hypercube",
         "Cutouts",
         f"{count:,} cutouts of {SIZE_PX} x {SIZE_PX} from one {arguments.image_size:,} x "
         f"{arguments.image_size:,} image, Rice-compressed in row tiles "

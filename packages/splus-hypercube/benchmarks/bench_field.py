@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from measuring import (
+
+from astro_common.benchmarking import (
     Result,
-    hypercube_command,
+    command_words,
     note,
     parser,
     peer_versions,
@@ -26,7 +27,6 @@ from measuring import (
     require,
     run_process,
 )
-
 from astro_common.parquet import ColumnOptions
 from astro_common.parquet.columns import writer_arguments
 
@@ -50,7 +50,9 @@ def make_field(folder: Path, sources: int, image_size: int, seed: int, fields: i
         shutil.rmtree(partial, ignore_errors=True)
         words = ["--fields", fields, "--sources", sources, "--image-size", image_size]
         words += ["--seed", seed, "-q"]
-        run_process(hypercube_command("mock", partial, *(str(word) for word in words)))
+        run_process(
+            command_words("splus_hypercube", "mock", partial, *(str(word) for word in words))
+        )
         partial.replace(tree)
     return config
 
@@ -63,7 +65,8 @@ def cache_folder() -> Path:
 
 
 def build_words(config: Path, output: Path) -> list[str | Path]:
-    return hypercube_command("build", "--config", config, "--out", output, "--overwrite", "-q")
+    options = ("--config", config, "--out", output, "--overwrite", "-q")
+    return command_words("splus_hypercube", "build", *options)
 
 
 def dictionary_columns(metadata: Any) -> set[str]:
@@ -210,6 +213,7 @@ def main() -> None:
             f"{name} {about['matches']:,}" for name, about in surveys.items() if "matches" in about
         )
         result = Result(
+            "splus-hypercube",
             "A whole field",
             f"A mock field of {arguments.sources:,} sources, 12 images of "
             f"{arguments.image_size:,} x {arguments.image_size:,} and all other surveys (matches: "

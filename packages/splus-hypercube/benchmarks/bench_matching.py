@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from measuring import (
+
+from astro_common.benchmarking import (
     Finished,
     Result,
-    hypercube_command,
+    command_words,
     median_ratio,
     note,
     paired_seconds,
@@ -27,7 +28,6 @@ from measuring import (
     require,
     run_process,
 )
-
 from splus_hypercube.matching import match_nearest
 
 RADIUS_ARCSEC = 1.0
@@ -88,7 +88,7 @@ def file_programs(left: Table, right: Table, folder: Path) -> dict[str, Any]:
     paths = [folder / "left.fits", folder / "right.fits"]
     for table, path in zip((left, right), paths, strict=True):
         table.write(path)
-    command = hypercube_command("crossmatch", *paths, "--radius", str(RADIUS_ARCSEC))
+    command = command_words("splus_hypercube", "crossmatch", *paths, "--radius", str(RADIUS_ARCSEC))
     programs = {
         "splus-hypercube crossmatch, process": partial(
             run_process, [*command, "-o", folder / "ours.parquet", "--overwrite", "-q"]
@@ -166,6 +166,7 @@ def main() -> None:
     arguments = options.parse_args()
     left, right = catalogues(arguments.left, arguments.right, arguments.side_deg, arguments.seed)
     result = Result(
+        "splus-hypercube",
         "Nearest match within 1 arcsec",
         f"{len(left):,} sources to {len(right):,} in {arguments.side_deg:g} x "
         f"{arguments.side_deg:g} deg across RA 0 h; all programs give the same pairs. Arrays in "

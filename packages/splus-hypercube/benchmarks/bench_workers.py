@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench_field import build_words, cache_folder, make_field
 from dask.distributed import LocalCluster
-from measuring import (
+
+from astro_common.benchmarking import (
     Finished,
     PeakMemory,
     Result,
@@ -72,6 +73,7 @@ def main() -> None:
                 expected = expected or found
                 require(found == expected, f"{name} wrote other bytes")
     result = Result(
+        "splus-hypercube",
         "Two workers",
         f"Two mock fields of {arguments.sources:,} sources and 12 images of "
         f"{arguments.image_size:,} x {arguments.image_size:,} each, whole processes; the files "

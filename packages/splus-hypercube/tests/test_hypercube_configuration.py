@@ -95,7 +95,7 @@ def test_one_template_may_be_plain_text_and_out_replaces_output(tmp_path):
         ("- a\n- b\n", "a list"),
         ("a: [1, 2", "not valid YAML"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
-        ("", "a NoneType"),
+        ("", "no key fields"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_with_exit_status_2(tmp_path, values, part):

@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 
 from splus_hypercube.__main__ import main
+from splus_hypercube.catalogues import open_catalogue
 
 BIG = 2**60 + 1
 
@@ -187,3 +188,50 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path, sky, capsys, kind):
     message = capsys.readouterr().err
     assert f"left.{kind}" in message
     assert len(message.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "fits.gz"])
+def test_output_has_the_format_that_its_name_asks_for(tmp_path, sky, kind):
+    left, right = sky
+    # A missing text and a missing identifier must not become a value.
+    left["number"] = MaskedColumn(left["number"], mask=np.arange(300) == 2)
+    left["name"] = MaskedColumn(left["name"], mask=np.arange(300) == 4)
+    left["ra"].unit = units.deg
+    expected = run(tmp_path, left, right, "--radius", "1", kinds=("fits", "fits"))
+    output = tmp_path / f"matched.{kind}"
+    words = [str(tmp_path / "left.fits"), str(tmp_path / "right.fits"), "--radius", "1", "-q"]
+    assert main(["crossmatch", *words, "-o", str(output)]) == 0
+    with open_catalogue(output) as catalogue:
+        table = catalogue.read()
+    assert table.column_names == expected.column_names
+    for name in ("number_left", "number_right"):
+        assert table[name].to_pylist() == expected[name].to_pylist()
+    assert table["number_left"].null_count == 1
+    assert np.allclose(table["separation_arcsec"], expected["separation_arcsec"], atol=1e-12)
+    texts = [[text or None for text in side["name"].to_pylist()] for side in (table, expected)]
+    assert texts[0] == texts[1]
+    if kind in ("fits", "vot", "xml", "ecsv"):
+        assert Table.read(output)["ra_left"].unit == units.deg
+
+
+@pytest.mark.parametrize(("name", "found"), [("out.txt", "'.txt'"), ("out", "'nothing'")])
+def test_output_of_an_unknown_format_is_refused_before_any_work(tmp_path, sky, capsys, name, found):
+    words = ["no.fits", "no.fits", "--radius", "1", "-o", str(tmp_path / name)]
+    assert main(["crossmatch", *words]) == 2
+    assert f"the ending {found}; expected one of .parquet" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+def test_list_column_is_named_where_the_format_cannot_hold_it(tmp_path, sky, capsys):
+    left, right = sky
+    left["lags"] = np.arange(600.0).reshape(300, 2)
+    left.write(tmp_path / "left.fits")
+    right.write(tmp_path / "right.fits")
+    words = [str(tmp_path / "left.fits"), str(tmp_path / "right.fits"), "--radius", "1"]
+    assert main(["crossmatch", *words, "-o", str(tmp_path / "out.csv")]) == 1
+    assert "column lags" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*out.csv*"))
+    assert main(["crossmatch", *words, "-o", str(tmp_path / "out.fits")]) == 0
+    made = Table.read(tmp_path / "out.fits")
+    assert made["lags"].shape == (150, 2)
+    assert np.array_equal(made["lags"], left["lags"][::2])

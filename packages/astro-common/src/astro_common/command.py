@@ -1,8 +1,8 @@
 """What every command of these packages does alike: common flags, messages, exit statuses.
 
-A package builds its argparse parser, gives each verb a function under ``set_defaults(run=...)`` and
-hands both to `run_command`. A verb imports what it needs inside its function, so that ``--help``
-stays fast.
+A package has one module for each verb, whose ``add_parser`` gives the verb its options and a
+function under ``set_defaults(run=...)``; `command_parser` joins them, `run_command` runs one of
+them. A verb imports what it needs inside its function, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from astro_common.errors import AstroError
 
@@ -26,8 +26,10 @@ __all__ = [
     "INTERRUPTED",
     "PARTLY_FAILED",
     "USAGE",
+    "Verb",
     "add_common_options",
     "add_unit_options",
+    "command_parser",
     "positive_int",
     "print_json",
     "run_command",
@@ -38,6 +40,41 @@ FAILED = 1
 USAGE = 2
 PARTLY_FAILED = 3
 INTERRUPTED = 130
+
+
+class Verb(Protocol):
+    """A module that adds one verb to a command."""
+
+    def add_parser(self, verbs: Any, /) -> None:
+        """Add the verb's own parser to argparse's subparsers."""
+
+
+def command_parser(
+    program: str, version: str, description: str, verbs: Iterable[Verb]
+) -> argparse.ArgumentParser:
+    """Build the parser of a command with all its verbs.
+
+    Parameters
+    ----------
+    program : str
+        The command's name.
+    version : str
+        What ``--version`` prints after it.
+    description : str
+        What the command is for; ``--help`` shows it.
+    verbs : iterable of modules
+        In the order in which ``--help`` lists them.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB")
+    for verb in verbs:
+        verb.add_parser(subparsers)
+    return parser
 
 
 def positive_int(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from astromodal_transformer import __version__
 from astromodal_transformer.commands import (
     attribute,
@@ -25,16 +25,13 @@ __all__ = ["main"]
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="astromodal-transformer",
-        description="Train and use a transformer over the tokens of S-PLUS hypercubes: any "
+    return command_parser(
+        "astromodal-transformer",
+        __version__,
+        "Train and use a transformer over the tokens of S-PLUS hypercubes: any "
         "catalogue value, spectrum or image from any others.",
+        (train, evaluate, predict, generate, embed, attribute, export, config, bench),
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (train, evaluate, predict, generate, embed, attribute, export, config, bench):
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

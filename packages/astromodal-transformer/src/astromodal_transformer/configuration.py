@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from astro_common.configuration import read_yaml, validated
 from astro_common.errors import ConfigurationError
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "ModelSettings",
     "SequenceSettings",
     "TrainingSettings",
-    "as_yaml",
     "default_text",
     "load_configuration",
 ]
@@ -223,7 +223,7 @@ def load_configuration(path: Path | None, changes: Sequence[str] = ()) -> Config
     folder = Path.cwd()
     source = "configuration" if path is None else str(path)
     if path is not None:
-        own = _read(path)
+        own = read_yaml(path)
         _known(own, values, source)
         values = _merged(values, own)
         folder = path.resolve().parent
@@ -234,19 +234,7 @@ def load_configuration(path: Path | None, changes: Sequence[str] = ()) -> Config
     if values["training"]["batch_size"] is None:
         preset = str(values["model"]["preset"])
         values["training"] = {**values["training"], "batch_size": _BATCH_SIZES.get(preset, 16)}
-    try:
-        return Configuration.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
-        shown = str(problem["input"])[:80]
-        raise ConfigurationError(source, f"{key} is {shown!r}", problem["msg"]) from error
-
-
-def as_yaml(configuration: Configuration) -> str:
-    """Write a configuration as YAML, every key included."""
-    values = configuration.model_dump(mode="json")
-    return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100))
+    return validated(Configuration, values, source)
 
 
 def default_text() -> str:
@@ -256,24 +244,6 @@ def default_text() -> str:
 
 def _defaults() -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load(default_text())
-    return values
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            path, f"cannot be read ({error})", "a YAML file", "`config` prints the keys"
-        ) from error
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(path, f"not valid YAML ({error})", "a YAML mapping") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigurationError(path, f"a {type(values).__name__}", "a YAML mapping of keys")
     return values
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astro_common.atomic import atomic_path
+from astro_common.figures import (
+    BLUE,
+    GREEN,
+    HAIRLINE,
+    INK,
+    MUTED,
+    ORANGE,
+    VERMILION,
+    drawing,
+    mark_synthetic,
+    saved,
+)
 
 __all__ = [
     "Drawn",
@@ -29,54 +37,17 @@ __all__ = [
     "save",
 ]
 
-# Okabe & Ito 2008, Color Universal Design.
-BLUE, VERMILION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
-INK, MUTED, HAIRLINE = "#1A1A1A", "#5A5A5A", "#D9D9D9"
 # Units that VOUnit does not know stand in quotes.
 QUOTE = "'"
 _DOTS_PER_INCH = 130
 
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Draw with our settings alone, whatever the user's matplotlibrc says."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(
-            {
-                "font.family": ["DejaVu Sans"],
-                "font.size": 9.0,
-                "text.color": INK,
-                "axes.edgecolor": MUTED,
-                "axes.labelcolor": INK,
-                "axes.titlesize": 10.0,
-                "axes.titlelocation": "left",
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "xtick.color": MUTED,
-                "ytick.color": MUTED,
-                "legend.frameon": False,
-                "grid.color": HAIRLINE,
-                "svg.hashsalt": "astromodal-transformer",
-            }
-        )
-        yield
-
-
 def new_figure(width_in: float, height_in: float, synthetic: bool) -> Figure:
     """A figure that says so if its data are simulated."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained", dpi=_DOTS_PER_INCH)
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
     if synthetic:
-        figure.suptitle("SYNTHETIC DATA", x=0.99, ha="right", fontsize=8, color=VERMILION)
+        mark_synthetic(figure)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG; the same content gives the same bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def save(content: bytes, path: Path) -> None:
@@ -110,7 +81,7 @@ def learning_curve(rows: Sequence[Mapping[str, str]], synthetic: bool) -> bytes:
         axis.grid(True, axis="y")
         axis.legend()
         axis.set_title("Learning curve")
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 @dataclass(frozen=True)
@@ -164,7 +135,7 @@ def generated_spectra(panels: Sequence[Drawn], synthetic: bool) -> bytes:
                 axis.set_ylabel(panel.unit.replace("Angstrom", "Å"), fontsize=7)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 def embedding_map(
@@ -198,7 +169,7 @@ def embedding_map(
         axis.set_xlabel(axes_names[0])
         axis.set_ylabel(axes_names[1])
         axis.set_title(f"{len(points)} sources")
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 def predictions(panels: Sequence[Any], synthetic: bool) -> bytes:
@@ -227,7 +198,7 @@ def predictions(panels: Sequence[Any], synthetic: bool) -> bytes:
             axis.set_xlabel(f"true{unit}")
             axis.set_ylabel(f"predicted{unit}")
             axis.set_title(f"{panel.target}\nfrom {panel.subset}", fontsize=9)
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 _BASELINES = {
@@ -260,7 +231,7 @@ def comparison_bars(panels: Sequence[Any], synthetic: bool) -> bytes:
         axis.set_ylim(len(panels) - 0.4, -0.6)
         axis.set_xlabel("RMSE / RMSE of the column mean (smaller is better)")
         figure.legend(loc="outside lower center", ncols=len(names))
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 def calibration(panels: Sequence[Any], synthetic: bool) -> bytes:
@@ -277,7 +248,7 @@ def calibration(panels: Sequence[Any], synthetic: bool) -> bytes:
         axis.set_xlim(0.0, 1.0)
         axis.set_ylim(len(panels) - 0.4, -0.6)
         axis.set_xlabel("share of true values inside the predicted 68 % interval")
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 
 def attribution_bars(target: str, unit: str, record: Mapping[str, Any], synthetic: bool) -> bytes:
@@ -296,4 +267,4 @@ def attribution_bars(target: str, unit: str, record: Mapping[str, Any], syntheti
         axis.invert_yaxis()
         axis.set_xlabel(f"RMSE of {target}" + (f" ({unit})" if unit else ""))
         figure.legend(loc="outside lower center", ncols=3)
-        return png(figure)
+        return saved(figure, dots_per_inch=_DOTS_PER_INCH)

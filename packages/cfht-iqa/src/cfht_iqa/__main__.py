@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from cfht_iqa import __version__
 from cfht_iqa.commands import (
     catalogue,
@@ -45,16 +45,13 @@ _VERBS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="cfht-iqa",
-        description="Image quality of MegaCam exposures: find the sources, order them on a "
+    return command_parser(
+        "cfht-iqa",
+        __version__,
+        "Image quality of MegaCam exposures: find the sources, order them on a "
         "self-organising map, show representative sources to a network, and get a verdict.",
+        _VERBS,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in _VERBS:
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from astro_common.errors import ConfigurationError
+from astro_common.configuration import read_yaml, validated
 from cfht_iqa.features import DEFAULT_FEATURES
 
 __all__ = ["RunConfiguration", "load_configuration"]
@@ -115,18 +114,7 @@ def load_configuration(path: Path) -> RunConfiguration:
     ConfigurationError
         If the file cannot be read, a key is unknown or missing, or a value is wrong.
     """
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(path, f"cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(path, f"no YAML ({error})", "a configuration") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(path, "no keys", "exposures, labels and output at least")
-    try:
-        configuration = RunConfiguration(**content)
-    except (ValidationError, TypeError) as error:
-        raise ConfigurationError(path, _first(error)) from error
+    configuration = validated(RunConfiguration, read_yaml(path), path)
     folder = path.resolve().parent
     return configuration.model_copy(
         update={
@@ -136,11 +124,3 @@ def load_configuration(path: Path) -> RunConfiguration:
             "output": str(folder / configuration.output),
         }
     )
-
-
-def _first(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
-    return f"{key}: {fault['msg']}"

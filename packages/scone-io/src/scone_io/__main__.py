@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from scone_io import __version__
 from scone_io.commands import (
     convert,
@@ -55,16 +55,13 @@ _VERBS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="scone-io",
-        description="SCONE heatmap shards of supernovae: look into them, check and repair them, "
+    return command_parser(
+        "scone-io",
+        __version__,
+        "SCONE heatmap shards of supernovae: look into them, check and repair them, "
         "turn them into tables, figures and other formats, and make them from light curves.",
+        _VERBS,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in _VERBS:
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from splus_hypercube import __version__
 from splus_hypercube.commands import build, check, crossmatch, inspect, mock, plot, validate, view
 
@@ -15,16 +15,13 @@ __all__ = ["main"]
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="splus-hypercube",
-        description="Build and use S-PLUS hypercubes: one Parquet row per source with its "
+    return command_parser(
+        "splus-hypercube",
+        __version__,
+        "Build and use S-PLUS hypercubes: one Parquet row per source with its "
         "catalogue row, 12-band cutouts, Gaia, Gaia XP, ZTF, DESI, APOGEE, spec-z and VISTA.",
+        (build, validate, inspect, check, crossmatch, plot, view, mock),
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (build, validate, inspect, check, crossmatch, plot, view, mock):
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,7 +63,9 @@ class FieldCutouts:
         self._requested = requested
         self._pixels: dict[str, SourcePixels] = {}
         self._strips: dict[str, ImageStrips] = {}
-        self._buffers: dict[str, NDArray[np.float32]] = {}
+        # Two sets in turn: one group is written while the next is cut.
+        self._buffers: tuple[dict[str, NDArray[np.float32]], ...] = ({}, {})
+        self._calls = 0
         present = {band: path for band, path in images.items() if path is not None}
         known: dict[str, SourcePixels] = {}
         ra, dec = target.ra[requested], target.dec[requested]
@@ -89,7 +91,7 @@ class FieldCutouts:
             )
 
     def columns(self, run: RunSchema, start: int, stop: int) -> dict[str, pa.Array]:
-        """Image columns of consecutive rows; the arrays are valid until the next call.
+        """Image columns of consecutive rows; the arrays are valid until the next call but one.
 
         Parameters
         ----------
@@ -101,6 +103,7 @@ class FieldCutouts:
         -------
         dict of str to pyarrow.Array
         """
+        self._calls += 1
         count = stop - start
         requested = self._requested[start:stop]
         first, last = int(self._before[start]), int(self._before[stop])
@@ -134,11 +137,10 @@ class FieldCutouts:
                 cutouts[rows[k]] = cutouts[k]
 
     def _buffer(self, band: str, count: int) -> NDArray[np.float32]:
-        buffer = self._buffers.get(band)
-        if buffer is None or len(buffer) < count:
-            buffer = np.empty((count, self.size_px, self.size_px), dtype=np.float32)
-            self._buffers[band] = buffer
-        return buffer[:count]
+        buffers = self._buffers[self._calls % 2]
+        if band not in buffers or len(buffers[band]) < count:
+            buffers[band] = np.empty((count, self.size_px, self.size_px), dtype=np.float32)
+        return buffers[band][:count]
 
     def _offsets(
         self, band: str | None, requested: NDArray[np.bool_], first: int, last: int
@@ -169,6 +171,8 @@ def iter_row_groups(
     group_rows: int,
 ) -> Iterator[pa.Table]:
     """Yield the rows of a field in catalogue order, with exactly the run's columns.
+
+    A table is valid until the next but one is asked for.
 
     Parameters
     ----------

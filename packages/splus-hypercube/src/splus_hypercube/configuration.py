@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from astro_common.configuration import read_yaml, validated
 from astro_common.errors import ConfigurationError
 
 __all__ = [
@@ -214,48 +214,12 @@ def load_configuration(path: Path, *, output: Path | None = None) -> Configurati
     ConfigurationError
         If the file cannot be read, or a key or value is wrong; the message names it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            path, f"cannot be read ({error})", "a YAML file", "see the README for its keys"
-        ) from error
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(path, f"not valid YAML ({error})", "a YAML mapping") from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(path, f"a {type(values).__name__}", "a YAML mapping of keys")
-    try:
-        configuration = Configuration.model_validate(values)
-    except ValidationError as error:
-        raise _first_problem(path, error) from error
+    configuration = validated(Configuration, read_yaml(path), path)
     configuration = _resolved(configuration, path.resolve().parent)
     if output is not None:
         configuration = configuration.model_copy(update={"output": output.absolute()})
     _check_sections_agree(path, configuration)
     return configuration
-
-
-def _first_problem(path: Path, error: ValidationError) -> ConfigurationError:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "the file"
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"][:-1])
-        return ConfigurationError(path, f"unknown key {key}", f"one of {known}", "remove it")
-    if problem["type"] == "missing":
-        return ConfigurationError(path, f"no key {key}", "this key", "add it")
-    shown = str(problem["input"])[:80]
-    return ConfigurationError(path, f"{key} is {shown!r}", problem["msg"])
-
-
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    model: Any = Configuration
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(item for item in options if hasattr(item, "model_fields"))
-    return ", ".join(model.model_fields)
 
 
 def _resolved(configuration: Configuration, folder: Path) -> Configuration:

@@ -13,11 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astro_common.errors import ConfigurationError
-from astro_common.parquet import ParquetWriter, described
+from astro_common.parquet import described
 from astro_common.provenance import provenance
 from splus_hypercube.astrometry import propagate_epoch
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.matching import Pairs, PositionIndex, match_nearest, match_one_to_one
+from splus_hypercube.table_files import check_suffix, open_table
 
 __all__ = ["MODES", "Side", "crossmatch"]
 
@@ -67,7 +68,8 @@ def crossmatch(
     radius_arcsec : float
         Inclusive.
     output : Path
-        Parquet file, in the order of the left side.
+        In the order of the left side, in the format that its ending names: Parquet, FITS, CSV,
+        ECSV or VOTable.
     mode : {"nearest", "all", "one-to-one"}
         The nearest right row of each left row; every pair; or the closest pairs such that no row
         is used twice.
@@ -80,11 +82,14 @@ def crossmatch(
 
     Raises
     ------
+    ConfigurationError
+        If the output's ending is none of these, or an epoch or a proper motion is missing.
     InputError
         If a file or a column cannot be read.
     OutputError
         If the output exists or cannot be written.
     """
+    check_suffix(output)
     with ExitStack() as stack:
         catalogues = [stack.enter_context(open_catalogue(side.path)) for side in (left, right)]
         positions = [
@@ -96,12 +101,12 @@ def crossmatch(
         schema = _output_schema(catalogues)
         settings = {"mode": mode, "radius_arcsec": radius_arcsec}
         metadata = provenance("splus-hypercube", settings, [left.path, right.path])
-        with ParquetWriter(
+        with open_table(
             output, schema, metadata={"crossmatch": metadata}, overwrite=overwrite
-        ) as writer:
+        ) as write:
             for start in range(0, max(len(pairs.query), 1), _ROWS_PER_GROUP):
                 run = slice(start, start + _ROWS_PER_GROUP)
-                writer.write(_joined(catalogues, schema, pairs, run))
+                write(_joined(catalogues, schema, pairs, run))
     return {
         "output": str(output),
         "left_rows": catalogues[0].num_rows,

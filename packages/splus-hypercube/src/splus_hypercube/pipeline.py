@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,11 +161,24 @@ def build_field(run: Run, field: Field) -> dict[str, Any]:
             overwrite=True,
             column_options=_column_options,
         ) as writer:
-            for table in iter_row_groups(
-                run.schema, target, catalogue, cutouts, matches, group_rows
-            ):
-                writer.write(table)
+            groups = iter_row_groups(run.schema, target, catalogue, cutouts, matches, group_rows)
+            _write_behind(writer, groups)
     return metadata
+
+
+def _write_behind(writer: ParquetWriter, groups: Iterable[pa.Table]) -> None:
+    """Write row groups in order, each while the next one is made.
+
+    Two groups exist at a time: encoding and the disk take as long as reading and cutting.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as thread:
+        pending: Future[None] | None = None
+        for table in groups:
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(writer.write, table)
+        if pending is not None:
+            pending.result()
 
 
 def _column_options(field: pa.Field) -> ColumnOptions | None:

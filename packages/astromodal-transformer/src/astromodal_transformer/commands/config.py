@@ -26,8 +26,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings."""
+    from astro_common.configuration import as_yaml
     from astromodal_transformer.configuration import (
-        as_yaml,
         default_text,
         load_configuration,
     )

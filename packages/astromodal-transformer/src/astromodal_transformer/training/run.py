@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from astro_common.atomic import atomic_path, output_error
+from astro_common.configuration import as_yaml
 from astro_common.errors import ConfigurationError, InputError, OutputError
 from astromodal_transformer.batches import Batch, Batcher
 from astromodal_transformer.checkpoints import newest_checkpoint
-from astromodal_transformer.configuration import Configuration, as_yaml
+from astromodal_transformer.configuration import Configuration
 from astromodal_transformer.figures import learning_curve, save
 from astromodal_transformer.model import Transformer
 from astromodal_transformer.project import Project, model_record

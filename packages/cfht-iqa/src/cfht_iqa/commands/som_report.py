@@ -34,8 +34,8 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw the figures."""
     from astro_common.atomic import atomic_path
+    from astro_common.figures import drawing, saved
     from cfht_iqa.report.som_figures import component_planes, describe, map_overview
-    from cfht_iqa.report.theme import drawing, saved
     from cfht_iqa.som.files import load_map
     from cfht_iqa.som.minisom_engine import write_weights
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from astro_common.figures import MUTED
 from cfht_iqa.classes import CLASS_COLOURS, CLASS_MEANINGS
 from cfht_iqa.focal_plane import ccd_number, ccd_place, rows_of
-from cfht_iqa.report.theme import MUTED
 
 __all__ = ["mosaic_figure"]
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
+from astro_common.figures import drawing, saved
 from astro_common.provenance import creation_time
 from cfht_iqa import __version__
 from cfht_iqa.classes import CLASS_COLOURS, CLASS_MEANINGS, CLASSES
@@ -21,11 +22,11 @@ from cfht_iqa.reasons import LIMITS
 from cfht_iqa.report.mosaic_figure import mosaic_figure
 from cfht_iqa.report.representative_figure import representative_figure
 from cfht_iqa.report.som_figures import component_planes, describe, map_overview
-from cfht_iqa.report.theme import drawing, saved
 
 __all__ = ["write_report"]
 
 _SHOWN_CCDS: Final = 2
+_DOTS_PER_INCH: Final = 120
 
 _STYLE: Final = """
 body { font: 15px/1.45 'DejaVu Sans', Helvetica, Arial, sans-serif; color: #1a1a1a; margin: 0 auto;
@@ -107,7 +108,7 @@ def write_report(
 
 
 def _picture(figure: Figure, text: str) -> str:
-    content = base64.b64encode(saved(figure)).decode("ascii")
+    content = base64.b64encode(saved(figure, dots_per_inch=_DOTS_PER_INCH)).decode("ascii")
     return f"<img src='data:image/png;base64,{content}' alt='{html.escape(text, quote=True)}'>"
 
 

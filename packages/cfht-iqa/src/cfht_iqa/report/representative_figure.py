@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
+from astro_common.figures import MUTED, drawing, saved
 from astro_common.parquet import parquet_errors
-from cfht_iqa.report.theme import MUTED, drawing, saved
 from cfht_iqa.representatives import CUTOUT_PX
 
 __all__ = ["draw_representatives", "representative_figure"]

@@ -12,12 +12,14 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from cfht_iqa.report.theme import MUTED, SEQUENTIAL_MAP
+from astro_common.figures import MUTED
 from cfht_iqa.som.files import TrainedMap
 from cfht_iqa.som.topology import node_positions
 
 __all__ = ["component_planes", "describe", "map_overview"]
 
+# Of even lightness, which readers of any colour vision can order.
+_SEQUENTIAL_MAP: Final = "cividis"
 _TITLES: Final = {
     "iso0": "log10 isophotal area / px²",
     "elongation": "log10 elongation",
@@ -103,7 +105,7 @@ def _plane(
     title: str,
     label: str,
 ) -> None:
-    cells = PolyCollection(_cells(trained), cmap=SEQUENTIAL_MAP, edgecolor="face", linewidth=0.2)
+    cells = PolyCollection(_cells(trained), cmap=_SEQUENTIAL_MAP, edgecolor="face", linewidth=0.2)
     cells.set_array(values)
     ax.add_collection(cells)
     _frame(ax, trained, title)

@@ -58,7 +58,9 @@ def require_torch() -> None:
     for name in ("torch", "safetensors"):
         if find_spec(name) is None:
             raise ConfigurationError(
-                "train", f"the package {name} is not installed", action="install scone-io[model]"
+                "the network",
+                f"the package {name} is not installed",
+                action="install scone-io[model]",
             )
 
 

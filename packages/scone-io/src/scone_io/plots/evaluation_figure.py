@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scone_io.plots.theme import CLASS_COLOURS, INK, MUTED, drawing, saved
+from astro_common.figures import INK, MUTED, drawing, saved
+from scone_io.plots.theme import CLASS_COLOURS
 
 __all__ = ["evaluation_figure"]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from astro_common.figures import INK, MUTED, drawing, mark_synthetic, saved
 from scone_io.example.event import Event
 from scone_io.grid import GridSpec
 from scone_io.heatmap import (
@@ -24,15 +25,10 @@ from scone_io.labels import BINARY, label_name
 from scone_io.plots.theme import (
     ERROR_MAP,
     FLUX_MAP,
-    INK,
-    MUTED,
     SNR_MAP,
     class_colour,
     day_label,
-    drawing,
     mark_reference,
-    saved,
-    synthetic_banner,
 )
 
 __all__ = ["draw_map", "event_figure"]
@@ -104,7 +100,8 @@ def event_figure(
         _draw_spectrum(panels[1, 1], event, flux, error, grid)
         _describe(panels[1, 2], flux, error, grid, largest)
         _title(figure, event, names, source)
-        synthetic_banner(figure, grid)
+        if grid.notes.get("synthetic"):
+            mark_synthetic(figure)
         return saved(figure, kind)
 
 

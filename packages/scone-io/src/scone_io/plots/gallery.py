@@ -10,10 +10,11 @@ __all__ = ["Picture", "gallery_page"]
 
 _STYLE = """\
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 100rem; padding: 1rem; }
 h1 { font-size: 1.4rem; }
 p.note { background: #b34700; color: #fff; display: inline-block; padding: 0.2rem 0.6rem; }
-main { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr)); }
+main { display: grid; gap: 1.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 44rem), 1fr)); }
 figure { margin: 0; }
 img { border: 1px solid #8888; height: auto; width: 100%; }
 figcaption { font-size: 0.9rem; }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from astro_common.figures import INK, MUTED, drawing, mark_synthetic, saved
 from scone_io.example.event import Event
 from scone_io.grid import GridSpec
 from scone_io.heatmap import SPECTRUM_DAYS, light_curve, spectrum
@@ -18,14 +19,9 @@ from scone_io.plots.event_figure import draw_map
 from scone_io.plots.theme import (
     ERROR_MAP,
     FLUX_MAP,
-    INK,
-    MUTED,
     class_colour,
     day_label,
-    drawing,
     mark_reference,
-    saved,
-    synthetic_banner,
 )
 
 __all__ = ["Statistics", "statistics_figure"]
@@ -157,7 +153,8 @@ def statistics_figure(
         left_out = statistics.num_without_flux
         more = f"; {left_out} without positive finite flux are not in the means" if left_out else ""
         figure.text(0.02, 0.91, source + more, color=MUTED)
-        synthetic_banner(figure, grid)
+        if grid.notes.get("synthetic"):
+            mark_synthetic(figure)
         return saved(figure, kind)
 
 

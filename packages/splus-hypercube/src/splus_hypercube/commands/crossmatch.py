@@ -41,7 +41,14 @@ def add_parser(verbs: Any) -> None:
         )
         for axis in ("ra", "dec"):
             parser.add_argument(f"--{side}-{axis}", default=axis, metavar="COLUMN")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="Parquet")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="table to write; its ending names the format (.parquet .fits .csv .ecsv .vot .xml)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_common_options(parser)
     parser.set_defaults(run=run)

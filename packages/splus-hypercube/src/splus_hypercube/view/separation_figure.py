@@ -66,7 +66,7 @@ def separation_svg(surveys: Sequence[SurveyStatistics], *, synthetic: bool) -> s
     if not shown:
         return ""
     rows = -(-len(shown) // _COLUMNS)
-    with drawing(_PAGE), mpl.rc_context({"svg.hashsalt": "separations", "svg.fonttype": "none"}):
+    with drawing(_PAGE), mpl.rc_context({"svg.hashsalt": "separations"}):
         figure = Figure(figsize=(10.0, 0.35 + 2.25 * rows))
         top = 1.0 - 0.45 / figure.get_figheight()
         figure.subplots_adjust(left=0.07, right=0.99, top=top, hspace=0.62, wspace=0.26)

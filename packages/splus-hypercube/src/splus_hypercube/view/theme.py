@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import matplotlib as mpl
+from astro_common import figures
 
 __all__ = ["DARK", "LIGHT", "Theme", "drawing"]
 
@@ -35,61 +35,57 @@ class Theme:
     hairline: str
     image_colormap: str
     no_data: str
-    blue: str = "#0072B2"
-    vermilion: str = "#D55E00"
-    green: str = "#009E73"
-    purple: str = "#CC79A7"
-    orange: str = "#E69F00"
-    sky: str = "#56B4E9"
+    blue: str = figures.BLUE
+    vermilion: str = figures.VERMILION
+    green: str = figures.GREEN
+    purple: str = figures.PURPLE
+    orange: str = figures.ORANGE
+    sky: str = figures.SKY
 
 
 LIGHT = Theme("#FFFFFF", "#1A1A1A", "#5A5A5A", "#D9D9D9", "gray_r", "#F2E3D5")
 DARK = Theme(
-    "#16181C", "#E8E8E8", "#A5A8AE", "#3A3E45", "gray", "#4A3B2E", blue="#56B4E9", sky="#0072B2"
+    "#16181C",
+    "#E8E8E8",
+    "#A5A8AE",
+    "#3A3E45",
+    "gray",
+    "#4A3B2E",
+    blue=figures.SKY,
+    sky=figures.BLUE,
 )
 
 
 @contextmanager
 def drawing(theme: Theme) -> Iterator[None]:
-    """Draw with our settings alone, whatever the user's matplotlibrc says.
+    """Draw in the colours of a theme.
 
     Parameters
     ----------
     theme : Theme
     """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(
-            {
-                "font.family": ["DejaVu Sans"],
-                "font.size": 8.5,
-                "text.color": theme.ink,
-                "figure.facecolor": theme.ground,
-                "savefig.facecolor": theme.ground,
-                "axes.facecolor": theme.ground,
-                "axes.edgecolor": theme.muted,
-                "axes.labelcolor": theme.ink,
-                "axes.titlecolor": theme.ink,
-                "axes.titlesize": 9.5,
-                "axes.titleweight": "bold",
-                "axes.titlelocation": "left",
-                "axes.labelsize": 8.5,
-                "axes.linewidth": 0.7,
-                "axes.grid": True,
-                "axes.axisbelow": True,
-                "grid.color": theme.hairline,
-                "grid.linewidth": 0.5,
-                "xtick.color": theme.muted,
-                "ytick.color": theme.muted,
-                "xtick.labelcolor": theme.ink,
-                "ytick.labelcolor": theme.ink,
-                "xtick.direction": "in",
-                "ytick.direction": "in",
-                "legend.frameon": False,
-                "legend.fontsize": 8.0,
-                "hatch.linewidth": 0.5,
-                "hatch.color": theme.muted,
-                "svg.fonttype": "none",
-            }
-        )
+    settings = {
+        "font.size": 8.5,
+        "text.color": theme.ink,
+        "figure.facecolor": theme.ground,
+        "savefig.facecolor": theme.ground,
+        "axes.facecolor": theme.ground,
+        "axes.edgecolor": theme.muted,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 8.5,
+        "axes.grid": True,
+        "grid.color": theme.hairline,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "xtick.direction": "in",
+        "ytick.direction": "in",
+        "legend.fontsize": 8.0,
+        "hatch.linewidth": 0.5,
+        "hatch.color": theme.muted,
+    }
+    with figures.drawing(settings):
         yield

@@ -1,4 +1,9 @@
-"""What the benchmarks share: paired timing, memory of all processes, one table, one JSON object."""
+"""What the benchmarks of all packages share: paired timing, memory of all processes, one record.
+
+A benchmark stands beside its peers in one run, proves with `require` that they give the same
+result, and ends with `report`, whose JSON object is what the site's page of benchmarks is made of.
+This module needs psutil, which the extra ``benchmarking`` brings.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,22 @@ from typing import Any
 
 import psutil
 
-DISTRIBUTION = "splus-hypercube"
+__all__ = [
+    "Finished",
+    "PeakMemory",
+    "Result",
+    "command_words",
+    "machine",
+    "median_ratio",
+    "note",
+    "paired_seconds",
+    "parser",
+    "peer_versions",
+    "report",
+    "require",
+    "run_process",
+]
+
 _MEGABYTE = 1e6
 _SAMPLING_SECONDS = 0.02
 
@@ -32,6 +52,8 @@ class Result:
 
     Attributes
     ----------
+    distribution : str
+        The package that is measured.
     title, work : str
         What was done, and on how much.
     measurements : list of dict
@@ -42,6 +64,7 @@ class Result:
         Of the peers.
     """
 
+    distribution: str
     title: str
     work: str
     measurements: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +104,7 @@ def require(holds: bool, statement: str) -> None:
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """A parser with the options that every benchmark has (argparse.ArgumentParser)."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds of timing (3)")
@@ -119,7 +142,7 @@ def paired_seconds(
 
 
 def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Median over the rounds of one program's time divided by another's."""
+    """Median over the rounds of one program's time divided by another's (float)."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
@@ -184,25 +207,43 @@ class Finished:
 
 
 def run_process(words: Sequence[str | Path]) -> Finished:
-    """Run a program from its start to its end, and watch its memory and that of its children."""
-    command = [str(word) for word in words]
+    """Run a program from its start to its end, and watch its memory and that of its children.
+
+    Parameters
+    ----------
+    words : sequence of str or Path
+        The program and its arguments.
+
+    Returns
+    -------
+    Finished
+
+    Raises
+    ------
+    SystemExit
+        If the program fails; the message holds the end of its stderr.
+    """
+    program = [str(word) for word in words]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # The words are those of a benchmark script, and no shell sees them.
+    process = subprocess.Popen(  # noqa: S603
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     with PeakMemory(process.pid) as memory:
         stdout, stderr = process.communicate()
     seconds = time.perf_counter() - start
     if process.returncode:
-        raise SystemExit(f"{command[0]} ended with status {process.returncode}: {stderr[-2000:]}")
+        raise SystemExit(f"{program[0]} ended with status {process.returncode}: {stderr[-2000:]}")
     return Finished(seconds, memory.megabytes, stdout)
 
 
-def hypercube_command(*words: str | Path) -> list[str | Path]:
-    """The words that start a verb of our command."""
-    return [sys.executable, "-m", "splus_hypercube", *words]
+def command_words(module: str, *words: str | Path) -> list[str | Path]:
+    """The words that run one of our commands with this Python (list), for `run_process`."""
+    return [sys.executable, "-m", module, *words]
 
 
 def machine() -> dict[str, str]:
-    """The machine: processor, cores, memory, system; nothing that identifies it."""
+    """The machine: processor, cores, memory, system (dict); nothing that identifies it."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -218,17 +259,24 @@ def machine() -> dict[str, str]:
 
 
 def peer_versions(*names: str) -> dict[str, str]:
-    """Installed versions of some distributions."""
+    """Installed versions of some distributions (dict of str to str)."""
     return {name: importlib.metadata.version(name) for name in names}
 
 
 def report(result: Result, output: Path | None) -> None:
-    """Print the table for people on stderr and the JSON on stdout; write the JSON if asked to."""
-    record = {
+    """Print the table for people on stderr and the record as JSON on stdout.
+
+    Parameters
+    ----------
+    result : Result
+    output : Path or None
+        Also write the JSON here.
+    """
+    record: dict[str, Any] = {
         "title": result.title,
         "work": result.work,
         "machine": machine(),
-        "versions": peer_versions(DISTRIBUTION) | result.versions,
+        "versions": peer_versions(result.distribution) | result.versions,
         "measurements": result.measurements,
         "ratios": result.ratios,
     }

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pydantic
+import pytest
+
+from astro_common.configuration import as_yaml, read_yaml, validated
+from astro_common.errors import ConfigurationError
+
+
+class Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    radius_arcsec: float = 1.0
+
+
+class Settings(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    output: str
+    seed: pydantic.NonNegativeInt = 0
+    gaia: Section | None = None
+    surveys: tuple[Section, ...] = ()
+
+
+def test_keys_of_a_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("output: there\ngaia: {radius_arcsec: 2.5}\n")
+    settings = validated(Settings, read_yaml(path), path)
+    assert settings.gaia.radius_arcsec == 2.5
+    path.write_text(as_yaml(settings))
+    assert validated(Settings, read_yaml(path), path) == settings
+
+
+def test_empty_file_has_no_keys(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("# nothing yet\n")
+    assert read_yaml(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a list\n", "a list; expected a YAML mapping"),
+        (b"key: [1,\n", "not valid YAML"),
+        (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        (b"a: &a [*a, *a]\nb: \xff\n", "cannot be read"),
+        (b"[" * 100_000, "not valid YAML"),
+    ],
+)
+def test_what_is_no_mapping_of_keys_is_one_line(tmp_path, content, message):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read_yaml(path)
+    assert str(path) in str(caught.value)
+
+
+def test_absent_file_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"absent\.yaml.*cannot be read"):
+        read_yaml(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"output": "x", "sed": 1}, "unknown key sed; expected one of output, seed, gaia, surveys"),
+        ({"output": "x", "gaia": {"radius": 1}}, "unknown key gaia.radius.*one of radius_arcsec"),
+        ({"output": "x", "surveys": [{"r": 1}]}, r"unknown key surveys\.0\.r.*one of radius_arc"),
+        ({}, "no key output"),
+        ({"output": "x", "seed": -1}, "seed is '-1'; expected"),
+    ],
+)
+def test_first_wrong_key_is_named(values, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        validated(Settings, values, "run.yaml")
+    assert str(caught.value).startswith("run.yaml")

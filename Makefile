@@ -101,6 +101,10 @@ test-lowest: build ## run each package's tests with the oldest versions that it 
 test-sdist: build ## run the tests that each sdist holds, where it is unpacked
 	$(PY) tools/isolated_install.py --sdist
 
+.PHONY: audit
+audit: setup ## look for known vulnerabilities in the tested versions (asks a database on the net)
+	$(PY) -m uv tool run pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 .PHONY: coverage
 coverage: setup ## run all tests in one process and print which lines they miss
 	$(PY) -m coverage erase

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +90,18 @@ MAKING = {
         *("mock", "made", "--fields", "1", "--sources", "8", "--image-size", "80"),
     ],
 }
+
+# For each command, one that would go on for minutes.
+LONG = {
+    "astromodal-tokenizers": ["fit", "image", "--config", "tokens.yaml"],
+    "astromodal-transformer": ["bench", "--d-model", "256", "--layers", "6", "--steps", "9999"],
+    "cfht-iqa": ["mock", "made", "--per-class", "500"],
+    "manga-ssftt": ["mock", "--root", "made", "--n-galaxies", "900", "--size", "30"],
+    "scone-io": ["mock", "made", "--events", "200000"],
+    "sdss-spectra": ["mock", "made", "--per-class", "9000"],
+    "splus-hypercube": ["mock", "made", "--fields", "90", "--sources", "2000"],
+}
+SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
 
 
 def script(command: str) -> Path:
@@ -216,3 +231,64 @@ def test_json_is_one_object(name: str, finish: Callable, tmp_path: Path) -> None
     done = finish(script(name), *MAKING[name], "--json", folder=tmp_path)
     assert done.status == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
+
+
+@pytest.mark.parametrize("name", sorted(MAKING))
+def test_without_a_terminal_nothing_is_written_for_one(
+    name: str, finish: Callable, tmp_path: Path
+) -> None:
+    done = finish(script(name), *MAKING[name], folder=tmp_path)
+    assert done.status == 0, done.stderr
+    # Bars that redraw themselves and colours would fill a log with escape sequences.
+    for text in (done.stdout, done.stderr):
+        assert "\r" not in text
+        assert "\x1b" not in text
+
+
+def is_ready(process: subprocess.Popen[str]) -> bool:
+    """Whether a command has read its arguments: it catches SIGTERM from then on."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & SIGTERM_BIT)
+
+
+@pytest.fixture
+def long_input(command: str, finish: Callable, tmp_path: Path) -> None:
+    """What the long run of a command reads, where it reads anything."""
+    if command != "astromodal-tokenizers":
+        return
+    hypercube = script("splus-hypercube")
+    sizes = ("--fields", "1", "--sources", "40", "--image-size", "120")
+    finish(hypercube, "mock", "sky", *sizes, folder=tmp_path)
+    done = finish(hypercube, "build", "--config", "sky/hypercube.yaml", folder=tmp_path)
+    assert done.status == 0, done.stderr
+    (tmp_path / "tokens.yaml").write_text(
+        "hypercube: sky/hypercube/datacube_{field}.parquet\nimage: {epochs: 99999}\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_is_one_line_and_leaves_nothing_half_written(
+    command: str, long_input: None, tmp_path: Path, kind: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [script(command), *LONG[command]],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60.0
+    while process.poll() is None and not is_ready(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(2.0)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(kind)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert stderr.splitlines()[-1] == f"{command}: interrupted"
+    assert "Traceback" not in stderr
+    assert [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")] == []

@@ -71,3 +71,10 @@ def write_slowly_and_refuse_to_end(path):
     """Ignore the request to end, as compiled code does that never returns to Python."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     write_slowly(path)
+
+
+def import_astropy(_value):
+    """Import a library that wants to make its own logger."""
+    import astropy
+
+    return astropy.__version__

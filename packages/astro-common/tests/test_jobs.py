@@ -195,6 +195,18 @@ def test_workers_run_side_by_side_and_share_the_processors(job_units, tmp_path, 
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+def test_level_of_a_librarys_own_logger_does_not_keep_the_library_from_its_import(job_units):
+    """astropy's logger has a class of its own, and a level."""
+    import astropy
+
+    found = {}
+    outcome = run_units(
+        job_units.import_astropy, {"a": 0, "b": 0}, workers=2, on_done=found.__setitem__
+    )
+    assert outcome.failed == []
+    assert set(found.values()) == {astropy.__version__}
+
+
 def test_threads_that_the_user_set_stay(job_units, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     found = {}

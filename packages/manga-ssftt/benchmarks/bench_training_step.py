@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import torch
-from measuring import Result, median_ratio, paired_seconds, parser, peer_versions, report, require
 from published_layers import PublishedSSFTT
 from torch.nn import functional
 
+from astro_common.benchmarking import (
+    Result,
+    median_ratio,
+    paired_seconds,
+    parser,
+    peer_versions,
+    report,
+    require,
+)
 from manga_ssftt.model import SSFTT
 
 
@@ -37,6 +45,7 @@ def main() -> None:
         {name: lambda name=name: steps(name) for name in networks}, max(arguments.repeats, 5)
     )
     result = Result(
+        "manga-ssftt",
         "Training step of SSFTT",
         f"batches of 64 patches, 30 x 13 x 13, 16 classes, on {arguments.threads} threads",
         versions=peer_versions("torch"),

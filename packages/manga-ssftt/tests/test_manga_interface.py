@@ -51,7 +51,9 @@ def test_mock_has_the_layout_of_dr17(mock_raw, plateifus):
         names = [hdu.name for hdu in maps]
         places = {"SPX_SKYCOO": 1, "BINID": 6, "STELLAR_SIGMA": 18, "EMLINE_SFLUX": 23}
         places |= {"EMLINE_GFLUX": 30, "EMLINE_GEW": 33, "EMLINE_GVEL": 37, "EMLINE_GSIGMA": 40}
+        places |= {"EMLINE_INSTSIGMA": 43, "EMLINE_GA": 45, "EMLINE_FOM": 47, "EMLINE_LFOM": 48}
         assert {name: names.index(name) for name in places} == places
+        assert len(names) == 49
         header = maps["EMLINE_GFLUX"].header
         channels = [header[f"C{number:02d}"] for number in range(1, 36)]
     assert len(channels) == 35
@@ -388,6 +390,8 @@ def test_hsi_benchmark(run_json, tmp_path):
         assert figures["leaky"] is (name == "random")
         assert figures["oa"] == pytest.approx(np.mean((predicted == truth)[split == 2]))
         assert {"aa", "kappa"} <= set(figures)
+        assert set(figures["svm"]) == {"oa", "aa", "kappa"}
+        assert figures["svm"]["oa"] > 0.5
         assert set(truth[split == 1]) == {1, 2, 5}
     split = np.load(tmp_path / "out" / "disjoint_split.npy")
     for y, x in np.argwhere(split == 2):

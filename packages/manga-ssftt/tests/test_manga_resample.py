@@ -144,11 +144,11 @@ def test_pixels_beyond_the_input_are_masked():
 
 
 def test_many_spectra_are_as_one_by_one():
-    flux, ivar, bad = spectra(150, n_in=300)
+    flux, ivar, bad = spectra(300, n_in=300)
     bad |= np.random.default_rng(8).random(bad.shape) < 0.1
     edges_in, edges_out = log_edges(WAVE[:300]), log_edges(log_grid(3650.0, 3850.0, 90))
     together = resample(flux, ivar, bad, edges_in, edges_out)
-    for number in (0, 63, 64, 149):
+    for number in (0, 255, 256, 299):
         pick = slice(number, number + 1)
         alone = resample(flux[:, pick], ivar[:, pick], bad[:, pick], edges_in, edges_out)
         for name in ("flux", "ivar", "mask", "coverage"):
@@ -194,9 +194,20 @@ def test_any_grids_agree_with_a_loop(n_in, n_out, low, span, seed):
 def test_overlaps_of_equal_grids_are_the_pixels_themselves():
     edges = log_edges(WAVE[:50])
     found = overlaps(edges, edges)
-    np.testing.assert_array_equal(found.index[0], np.arange(50))
-    np.testing.assert_allclose(found.width[0], np.diff(edges))
-    assert found.width[1:].sum() == 0
+    np.testing.assert_array_equal(found.first, np.arange(50))
+    np.testing.assert_array_equal(found.bounds, np.arange(51))
+    np.testing.assert_allclose(found.width, np.diff(edges))
+    np.testing.assert_allclose(found.pixel_width, np.diff(edges))
+
+
+def test_overlaps_fill_their_output_pixels():
+    edges_in, edges_out = np.linspace(0.0, 10.0, 37), np.asarray([-1.0, 0.5, 0.6, 4.0, 9.9, 12.0])
+    found = overlaps(edges_in, edges_out)
+    filled = np.add.reduceat(found.width, found.bounds[:-1])
+    np.testing.assert_allclose(filled, [0.5, 0.1, 3.4, 5.9, 0.1], rtol=1e-12)
+    far = overlaps(edges_in, np.asarray([20.0, 21.0, 22.0]))
+    assert (far.bounds == 0).all()
+    assert len(far.width) == 0
 
 
 def test_channel_range_holds_all_that_overlaps():

@@ -70,6 +70,7 @@ def test_a_run_goes_on_where_it_ended(tree, run, tmp_path):
     assert run(*train(tree, out, "--resume", "--epochs", 4))[0] == 0
     history = json.loads((out / "history.json").read_text())
     assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+    assert all(row["synthetic"] for row in history)
 
 
 def test_the_same_seed_gives_the_same_network(tree, run, tmp_path):

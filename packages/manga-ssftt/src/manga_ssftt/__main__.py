@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from manga_ssftt import __version__
 from manga_ssftt.commands import (
     download,
@@ -41,16 +41,12 @@ _VERBS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="manga-ssftt",
-        description="MaNGA datacubes to BPT and oxygen-abundance maps with a spectral-spatial "
-        "transformer.",
+    return command_parser(
+        "manga-ssftt",
+        __version__,
+        "MaNGA datacubes to BPT and oxygen-abundance maps with a spectral-spatial transformer.",
+        _VERBS,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in _VERBS:
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,10 +16,8 @@ from astro_common.errors import InputError, OutputError
 from manga_ssftt import __version__
 from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
 from manga_ssftt.layout import LABEL_TASKS, Tree
-from manga_ssftt.plots.label_maps import label_figure
-from manga_ssftt.plots.style import drawing
 
-__all__ = ["labels_are_current", "read_label", "write_labels"]
+__all__ = ["draw_labels", "labels_are_current", "read_label", "write_labels"]
 
 _KEY = "LABELKEY"
 _DESCRIPTIONS = {
@@ -28,10 +26,29 @@ _DESCRIPTIONS = {
 }
 
 
+def draw_labels(labels: LabelMaps, plateifu: str, *, synthetic: bool) -> dict[str, bytes]:
+    """Draw the label maps of a galaxy: the PNG file of each task."""
+    # Only who draws waits for matplotlib.
+    from astro_common.figures import drawing, saved
+    from manga_ssftt.plots.label_maps import label_figure
+
+    pictures = {}
+    for task in LABEL_TASKS:
+        with drawing():
+            figure = label_figure(_values(labels, task), task, plateifu, synthetic=synthetic)
+            pictures[task] = saved(figure, dots_per_inch=120)
+    return pictures
+
+
+def _values(labels: LabelMaps, task: str) -> npt.NDArray[Any]:
+    return labels.bpt if task == "BPT" else labels.log_oh
+
+
 def write_labels(
     tree: Tree,
     plateifu: str,
     labels: LabelMaps,
+    pictures: Mapping[str, bytes],
     wcs: Header,
     *,
     key: str,
@@ -45,6 +62,8 @@ def write_labels(
     tree : Tree
     plateifu : str
     labels : LabelMaps
+    pictures : mapping of str to bytes
+        What `draw_labels` makes.
     wcs : astropy.io.fits.Header
         Celestial coordinates.
     key : str
@@ -67,20 +86,18 @@ def write_labels(
                 "labels of another recipe or input",
                 action="give --overwrite to replace them",
             )
-    synthetic = bool(notes.get("SYNTHETI", False))
     for task in LABEL_TASKS:
         folder = tree.label_folder(task)
         folder.mkdir(parents=True, exist_ok=True)
-        values = labels.bpt if task == "BPT" else labels.log_oh
+        values = _values(labels, task)
         # Without its FITS file a map is the leftover of a run that was stopped.
         with (
             atomic_path(folder / f"{plateifu}.npy", overwrite=True) as partial,
             partial.open("wb") as file,
         ):
             np.save(file, values, allow_pickle=False)
-        with drawing(), atomic_path(folder / f"{plateifu}.png", overwrite=True) as partial:
-            figure = label_figure(values, task, plateifu, synthetic=synthetic)
-            figure.savefig(partial, format="png", dpi=120)
+        with atomic_path(folder / f"{plateifu}.png", overwrite=True) as partial:
+            partial.write_bytes(pictures[task])
         errors = labels.log_oh_err if task == "logOH" else None
         hdus = _as_hdus(values, errors, task, plateifu, wcs, {**notes, _KEY: key})
         with atomic_path(folder / f"{plateifu}.fits", overwrite=True) as partial:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ from astro_common.jsonable import json_text, jsonable
 from astro_common.provenance import fingerprint, provenance
 from manga_ssftt.cubes import Cube, read_cube, spaxel_coordinates
 from manga_ssftt.galaxy_file import Galaxy, GalaxyFile, write_galaxy
-from manga_ssftt.label_files import labels_are_current, write_labels
+from manga_ssftt.label_files import draw_labels, labels_are_current, write_labels
 from manga_ssftt.labels import LabelMaps, LabelRecipe, make_labels
 from manga_ssftt.layout import Tree
 from manga_ssftt.maps import Maps, read_maps, read_velocity
-from manga_ssftt.resample import Resampled, log_edges, log_grid, resample, resample_shifted
+from manga_ssftt.resample import (
+    Resampled,
+    load_kernel,
+    log_edges,
+    log_grid,
+    resample,
+    resample_shifted,
+)
 
-__all__ = ["CubeRecipe", "Task", "is_done", "process_galaxy"]
+__all__ = ["CubeRecipe", "Task", "is_done", "process_galaxy", "process_lazily"]
 
 _LIGHT_SPEED_KM_S = 299792.458
 # Faster than any rotation: what a velocity may add to the channels that are read.
@@ -44,12 +52,15 @@ class CubeRecipe:
         De-redshift all spaxels alike, or each with its own velocity.
     deredden : bool
         Undo the Milky Way's extinction.
+    compact : bool
+        Store flux and ivar without digits that are far below the errors.
     """
 
     window: tuple[float, float] = (5000.0, 8000.0)
     n_pixels: int = 2040
     velocity: str = "systemic"
     deredden: bool = False
+    compact: bool = False
 
     def grid(self) -> npt.NDArray[np.float64]:
         """Centres of the output pixels, angstrom (ndarray of float64)."""
@@ -98,6 +109,7 @@ class Task:
             "n_pixels": self.cube.n_pixels,
             "velocity": self.cube.velocity,
             "deredden": self.cube.deredden,
+            "compact": self.cube.compact,
         }
         return _digest(
             {
@@ -134,6 +146,15 @@ def is_done(task: Task) -> bool:
         return False  # `process_galaxy` says what is wrong with it
 
 
+def process_lazily(make_task: Callable[[], Task]) -> dict[str, Any]:
+    """Process the galaxy of a task that is made here, so that its faults are this galaxy's.
+
+    A process that runs this has imported this module, and with it astropy, before it sets up its
+    loggers: astropy refuses to start when a logger of its name is there already.
+    """
+    return process_galaxy(make_task())
+
+
 def process_galaxy(task: Task) -> dict[str, Any]:
     """Make the label maps of a galaxy and, unless it has no LOGCUBE, its HDF5 file.
 
@@ -160,6 +181,44 @@ def process_galaxy(task: Task) -> dict[str, Any]:
     if task.logcube is not None and target.exists() and not replace:
         replace = _is_ours(task, target)
     timings: dict[str, float] = {}
+    # Decompression does not hold the interpreter: the labels are made and drawn meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        reading = None if task.logcube is None else pool.submit(_read_cube, task, timings)
+        maps, labels, pictures = _make_labels(task, timings)
+        if reading is not None:
+            load_kernel()
+        cube = None if reading is None else reading.result()
+    spectra = None if cube is None else _resample(task, maps, cube, timings)
+    start = time.perf_counter()
+    write_labels(
+        task.tree,
+        task.plateifu,
+        labels,
+        pictures,
+        maps.wcs,
+        key=task.label_key(),
+        notes=_notes(task, maps),
+        overwrite=task.overwrite,
+    )
+    if cube is not None and spectra is not None:
+        remove_partials(target.parent, target.name)
+        write_galaxy(
+            target,
+            _galaxy(task, maps, cube, labels),
+            spectra,
+            compact=task.cube.compact,
+            overwrite=replace,
+        )
+    timings["write"] = time.perf_counter() - start
+    return {
+        "plateifu": task.plateifu,
+        "counts": labels.counts(),
+        "n_labelled": labels.n_labelled,
+        "timings_s": timings,
+    }
+
+
+def _make_labels(task: Task, timings: dict[str, float]) -> tuple[Maps, LabelMaps, dict[str, bytes]]:
     start = time.perf_counter()
     maps = read_maps(
         task.maps,
@@ -176,30 +235,9 @@ def process_galaxy(task: Task) -> dict[str, Any]:
             "at least one",
             "lower --snr-min, or leave the galaxy out",
         )
+    pictures = draw_labels(labels, task.plateifu, synthetic=maps.synthetic)
     timings["labels"] = time.perf_counter() - start
-    cube, spectra = None, None
-    if task.logcube is not None:
-        cube, spectra = _resampled_cube(task, maps, timings)
-    start = time.perf_counter()
-    write_labels(
-        task.tree,
-        task.plateifu,
-        labels,
-        maps.wcs,
-        key=task.label_key(),
-        notes=_notes(task, maps),
-        overwrite=task.overwrite,
-    )
-    if cube is not None and spectra is not None:
-        remove_partials(target.parent, target.name)
-        write_galaxy(target, _galaxy(task, maps, cube, labels), spectra, overwrite=replace)
-    timings["write"] = time.perf_counter() - start
-    return {
-        "plateifu": task.plateifu,
-        "counts": labels.counts(),
-        "n_labelled": labels.n_labelled,
-        "timings_s": timings,
-    }
+    return maps, labels, pictures
 
 
 def _is_ours(task: Task, target: Path) -> bool:
@@ -220,36 +258,42 @@ def _check_identity(path: Path, found: str, expected: str) -> None:
         raise InputError(path, f"PLATEIFU is {found}", expected)
 
 
-def _resampled_cube(task: Task, maps: Maps, timings: dict[str, float]) -> tuple[Cube, Resampled]:
+def _read_cube(task: Task, timings: dict[str, float]) -> Cube:
+    """Read the channels that the window needs, and those that a rotation may add."""
     assert task.logcube is not None  # noqa: S101 - the caller has checked
     if task.redshift is None:
         raise InputError(task.logcube, "no redshift", "one from the catalogue")
     start = time.perf_counter()
-    edges_out = log_edges(task.cube.grid())
-    stretch = 1.0 + task.redshift
-    per_spaxel = task.cube.velocity == "spaxel"
-    margin = 1.0 + (_MAX_VELOCITY_KM_S / _LIGHT_SPEED_KM_S if per_spaxel else 0.0)
-    window = (float(edges_out[0]) * stretch / margin, float(edges_out[-1]) * stretch * margin)
+    edges = log_edges(task.cube.grid()) * (1.0 + task.redshift)
+    fastest = _MAX_VELOCITY_KM_S if task.cube.velocity == "spaxel" else 0.0
+    margin = 1.0 + fastest / _LIGHT_SPEED_KM_S
+    window = (float(edges[0]) / margin, float(edges[-1]) * margin)
     cube = read_cube(task.logcube, window, deredden=task.cube.deredden)
     _check_identity(task.logcube, cube.plateifu, task.plateifu)
+    timings["read"] = time.perf_counter() - start
+    return cube
+
+
+def _resample(task: Task, maps: Maps, cube: Cube, timings: dict[str, float]) -> Resampled:
+    assert task.redshift is not None  # noqa: S101 - checked before the cube was read
     if cube.shape != maps.shape:
         raise InputError(
-            task.maps, f"maps of {maps.shape} spaxels", f"{cube.shape}, as {task.logcube.name} has"
+            task.maps, f"maps of {maps.shape} spaxels", f"{cube.shape}, as {cube.path.name} has"
         )
-    timings["read"] = time.perf_counter() - start
     start = time.perf_counter()
+    stretch = 1.0 + task.redshift
     flat = (len(cube.wave), -1)
-    flux, ivar, bad = cube.flux.reshape(flat), cube.ivar.reshape(flat), cube.bad.reshape(flat)
-    edges_in = log_edges(cube.wave)
-    if per_spaxel:
+    spectra = cube.flux.reshape(flat), cube.ivar.reshape(flat), cube.bad.reshape(flat)
+    edges_in, edges_out = log_edges(cube.wave), log_edges(task.cube.grid())
+    if task.cube.velocity == "spaxel":
         velocity = np.clip(read_velocity(task.maps), -_MAX_VELOCITY_KM_S, _MAX_VELOCITY_KM_S)
         # A spaxel without a velocity moves with the galaxy.
         factor = 1.0 + np.nan_to_num(velocity.ravel()) / _LIGHT_SPEED_KM_S
-        spectra = resample_shifted(flux, ivar, bad, edges_in, edges_out, stretch * factor)
+        result = resample_shifted(*spectra, edges_in, edges_out, stretch * factor)
     else:
-        spectra = resample(flux, ivar, bad, edges_in / stretch, edges_out)
+        result = resample(*spectra, edges_in / stretch, edges_out)
     timings["resample"] = time.perf_counter() - start
-    return cube, spectra
+    return result
 
 
 def _notes(task: Task, maps: Maps) -> dict[str, Any]:

@@ -222,10 +222,14 @@ def _surroundings(threads: int) -> Iterator[None]:
 
 
 def _logger_levels() -> dict[str, int]:
-    """The level of the root logger (key ``""``) and of every logger that has one of its own."""
+    """The level of the root logger (key ``""``) and of every logger that has one of its own.
+
+    Loggers of a class of their own, such as astropy's, are left out: the library makes them when it
+    is imported, and fails if there is a plain one under that name.
+    """
     levels = {"": logging.getLogger().level}
     for name, logger in logging.getLogger().manager.loggerDict.items():
-        if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
+        if type(logger) is logging.Logger and logger.level != logging.NOTSET:
             levels[name] = logger.level
     return levels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,11 @@ def add_parser(verbs: Any) -> None:
         help="de-redshift the galaxy as one, or each spaxel by its own velocity",
     )
     spectra.add_argument("--deredden", action="store_true", help="undo the Milky Way's extinction")
+    spectra.add_argument(
+        "--compact",
+        action="store_true",
+        help="store flux to 1/64 of its error and ivar to 10 bits: half the size",
+    )
     patches = parser.add_argument_group("patches (cut after processing when --patch-norm is given)")
     add_task_options(patches, required=False)
     patches.add_argument("--stats", type=Path, metavar="F", help="statistics for PCA patches")
@@ -105,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     from manga_ssftt.catalog import read_catalog
     from manga_ssftt.labels import LabelRecipe
     from manga_ssftt.layout import DEFAULT_DAPTYPE, Tree
-    from manga_ssftt.process import CubeRecipe
+    from manga_ssftt.process import CubeRecipe, is_done, process_lazily
 
     _check(arguments)
     tree = Tree(arguments.root, arguments.daptype or DEFAULT_DAPTYPE)
@@ -121,7 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
             calibration=named_calibration(arguments.calibration),
         )
         cube = CubeRecipe(
-            tuple(arguments.window), arguments.n_pixels, arguments.velocity, arguments.deredden
+            tuple(arguments.window),
+            arguments.n_pixels,
+            arguments.velocity,
+            arguments.deredden,
+            arguments.compact,
         )
         catalog = None
         if arguments.catalog is not None:
@@ -130,13 +140,13 @@ def run(arguments: argparse.Namespace) -> int:
         tree.failures.parent.mkdir(parents=True, exist_ok=True)
         job = _Job(tree, catalog, labels, cube, arguments.maps_only, arguments.overwrite)
         outcome = run_units(
-            _process,
-            {name: (job, name, paths) for name, paths in units.items()},
+            process_lazily,
+            {name: partial(job.task, name, paths) for name, paths in units.items()},
             workers=arguments.workers,
             scheduler=arguments.scheduler,
             failures=tree.failures,
             describe="plateifu",
-            is_done=lambda name: _is_done(job, name, units[name]),
+            is_done=lambda name: is_done(job.task(name, units[name])),
             on_done=lambda _name, result: results.append(result),
             progress=not arguments.quiet,
         )
@@ -201,19 +211,6 @@ class _Job:
             cube=self.cube,
             overwrite=self.overwrite,
         )
-
-
-def _process(argument: tuple[_Job, str, tuple[Path | None, Path]]) -> dict[str, Any]:
-    from manga_ssftt.process import process_galaxy
-
-    job, plateifu, paths = argument
-    return process_galaxy(job.task(plateifu, paths))
-
-
-def _is_done(job: _Job, plateifu: str, paths: tuple[Path | None, Path]) -> bool:
-    from manga_ssftt.process import is_done
-
-    return is_done(job.task(plateifu, paths))
 
 
 def _units(arguments: argparse.Namespace, tree: Tree) -> dict[str, tuple[Path | None, Path]]:

@@ -12,7 +12,8 @@ from astro_common.errors import OutputError
 from astro_common.jobs import Outcome, run_units
 from manga_ssftt.diagnostics import Bpt, classify
 from manga_ssftt.layout import Tree
-from manga_ssftt.mock.fits_files import write_dapall, write_logcube, write_maps, write_truth
+from manga_ssftt.mock.fits_files import write_dapall, write_logcube, write_truth
+from manga_ssftt.mock.maps_file import write_maps
 from manga_ssftt.mock.measurement import measure_lines
 from manga_ssftt.mock.population import GalaxyParameters, draw_population
 from manga_ssftt.mock.spectra import make_spectra

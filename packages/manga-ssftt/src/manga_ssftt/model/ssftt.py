@@ -194,8 +194,9 @@ class SSFTT(nn.Module):
         """
         if self.stem is not None:
             patches = self.stem(patches)
-        volume = torch.relu(self.norm3d(self.conv3d(patches)))  # (B, 8, bands - 2, s, s)
-        image = torch.relu(self.norm2d(self.conv2d(volume.flatten(1, 2))))  # (B, 64, t, t)
+        # In place: the normalised volume is the largest array of a step, and not needed again.
+        volume = self.norm3d(self.conv3d(patches)).relu_()  # (B, 8, bands - 2, s, s)
+        image = self.norm2d(self.conv2d(volume.flatten(1, 2))).relu_()  # (B, 64, t, t)
         tokens = self.tokenizer(image.flatten(2).transpose(1, 2))  # (B, 4, 64)
         cls = self.cls_token.expand(len(tokens), -1, -1)
         tokens = self.dropout(torch.cat([cls, tokens], dim=1) + self.pos_embedding)

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
-from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS, drawing, mark_synthetic
+from astro_common.figures import drawing, mark_synthetic, saved
+from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS
 
 __all__ = ["class_names", "draw_confusion", "draw_occlusion"]
 
@@ -56,7 +57,7 @@ def draw_confusion(path: Path, figures: Mapping[str, Any]) -> None:
     if figures.get("synthetic"):
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=120)
+        partial.write_bytes(saved(figure, dots_per_inch=120))
 
 
 @drawing()
@@ -91,4 +92,4 @@ def draw_occlusion(path: Path, figures: Mapping[str, Any]) -> None:
     if figures.get("synthetic"):
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=120)
+        partial.write_bytes(saved(figure, dots_per_inch=120))

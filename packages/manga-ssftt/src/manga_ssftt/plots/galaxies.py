@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
+from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.plots.label_maps import draw_map
-from manga_ssftt.plots.style import LINE_COLOURS, drawing, mark_synthetic
+from manga_ssftt.plots.style import LINE_COLOURS
 
 __all__ = ["draw_galaxy"]
 
@@ -75,4 +76,4 @@ def draw_galaxy(source: Path, path: Path) -> None:
     if synthetic:
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=110)
+        partial.write_bytes(saved(figure, dots_per_inch=110))

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map, mark_synthetic
+from astro_common.figures import mark_synthetic
+from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map
 
 __all__ = ["abundance_limits", "draw_map", "label_figure"]
 

@@ -11,12 +11,14 @@ import numpy.typing as npt
 from astropy.io import fits
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
+from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.patches import has_label
 from manga_ssftt.plots.label_maps import abundance_limits, draw_map
-from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, drawing, mark_synthetic
+from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS
 
 __all__ = ["draw_history", "draw_prediction"]
 
@@ -82,7 +84,7 @@ def draw_prediction(source: Path, path: Path) -> None:
     if synthetic:
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=110)
+        partial.write_bytes(saved(figure, dots_per_inch=110))
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -133,6 +135,9 @@ def draw_history(source: Path, path: Path) -> None:
     right.set_ylabel("learning rate")
     for axes in (left, middle, right):
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+    if any(row.get("synthetic") for row in rows):
+        mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=110)
+        partial.write_bytes(saved(figure, dots_per_inch=110))

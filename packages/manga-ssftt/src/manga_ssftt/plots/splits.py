@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
+from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.catalog import Catalog
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.layout import Tree
 from manga_ssftt.patches import has_label
-from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS, drawing
+from manga_ssftt.plots.style import BPT_NAMES, LINE_COLOURS
 from manga_ssftt.splits import PARTS, Split
 
 __all__ = ["draw_split"]
@@ -61,27 +62,33 @@ def draw_split(
         _distribution(axes, [one[np.isfinite(one)] for one in values])
         axes.set_xlabel(name)
         axes.set_ylabel("share of galaxies up to here")
-    labels = [_labels(tree, split[part], task) for part in PARTS]
+    found = [_labels(tree, split[part], task) for part in PARTS]
+    labels = [one for one, _ in found]
     _draw_labels(panels[-1], labels, task)
     figure.legend(
         *panels[-1].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
     )
+    if any(synthetic for _, synthetic in found):
+        mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
-        figure.savefig(partial, format="png", dpi=120)
+        partial.write_bytes(saved(figure, dots_per_inch=120))
     return str(path)
 
 
-def _labels(tree: Tree, part: Split, task: str) -> npt.NDArray[Any]:
+def _labels(tree: Tree, part: Split, task: str) -> tuple[npt.NDArray[Any], bool]:
+    """Labels of a part, and whether any of its galaxies is simulated."""
     found = [np.empty(0)]
+    synthetic = False
     for plateifu, places in part.items():
         path = tree.galaxy(plateifu)
         if not path.exists():
             continue
         with GalaxyFile(path) as file:
             labels = file.label(task)
+            synthetic |= file.synthetic
         chosen = labels.ravel() if places is None else labels[places[:, 0], places[:, 1]]
         found.append(chosen[has_label(chosen)])
-    return np.concatenate(found)
+    return np.concatenate(found), synthetic
 
 
 def _distribution(axes: Axes, values: Sequence[npt.NDArray[np.float64]]) -> None:

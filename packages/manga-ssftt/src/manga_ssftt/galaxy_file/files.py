@@ -1,4 +1,4 @@
-"""The HDF5 file of a processed galaxy: cube, errors, labels, coordinates and provenance."""
+"""Writing and reading the HDF5 file of a processed galaxy."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from astro_common.jsonable import json_text
 from manga_ssftt.cubes import FLUX_UNIT
+from manga_ssftt.galaxy_file.chunks import write_chunked
+from manga_ssftt.galaxy_file.rounding import (
+    FLUX_STEPS_PER_SIGMA,
+    IVAR_BITS,
+    round_flux,
+    round_ivar,
+)
 from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
 from manga_ssftt.resample import Resampled
 
@@ -66,7 +73,12 @@ class Galaxy:
 
 
 def write_galaxy(
-    path: Path, galaxy: Galaxy, spectra: Resampled, *, overwrite: bool = False
+    path: Path,
+    galaxy: Galaxy,
+    spectra: Resampled,
+    *,
+    compact: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Write the file of a galaxy.
 
@@ -77,6 +89,8 @@ def write_galaxy(
     galaxy : Galaxy
     spectra : Resampled
         With ``n_y * n_x`` spectra, x fastest.
+    compact : bool, optional
+        Leave out digits far below the errors, see `rounding`.
     overwrite : bool, optional
         Replace a file that exists.
 
@@ -89,7 +103,6 @@ def write_galaxy(
     shape = (*galaxy.shape, len(galaxy.wave))
     side = _CHUNK_SPAXELS
     chunks = (min(side, shape[0]), min(side, shape[1]), shape[2])
-    packed = {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
     # HDF5's own lock would meet the one by which `atomic_path` marks the file as being written.
     with (
         atomic_path(path, overwrite=overwrite) as partial,
@@ -105,9 +118,14 @@ def write_galaxy(
             wcs=galaxy.wcs.tostring(sep="\n", endcard=False, padding=False),
             provenance=json_text(galaxy.provenance),
         )
+        flux, ivar, rounding = spectra.flux, spectra.ivar, ""
+        if compact:
+            flux, ivar = round_flux(flux, ivar), round_ivar(ivar)
+            rounding = f"flux to sigma / {FLUX_STEPS_PER_SIGMA}, ivar to {IVAR_BITS} bits"
+        file.attrs["rounding"] = rounding
         datasets: tuple[tuple[str, npt.NDArray[Any], str, str], ...] = (
-            ("cube", spectra.flux, FLUX_UNIT, "flux density, observed, not multiplied by 1 + z"),
-            ("ivar", spectra.ivar, _IVAR_UNIT, "inverse variance of the flux density"),
+            ("cube", flux, FLUX_UNIT, "flux density, observed, not multiplied by 1 + z"),
+            ("ivar", ivar, _IVAR_UNIT, "inverse variance of the flux density"),
             ("mask", spectra.mask, "", "true where no good input pixel overlaps"),
             (
                 "coverage",
@@ -117,7 +135,7 @@ def write_galaxy(
             ),
         )
         for name, values, unit, description in datasets:
-            dataset = file.create_dataset(name, data=values.reshape(shape), **packed)
+            dataset = write_chunked(file, name, values.reshape(shape), chunks)
             dataset.attrs.update(unit=unit, description=description)
         _write_small(file, "wave", galaxy.wave, "Angstrom", "rest-frame vacuum wavelength")
         labels = galaxy.labels

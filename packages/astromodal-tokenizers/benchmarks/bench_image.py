@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from measuring import Result, median_ratio, paired_seconds, parser, report
 
+from astro_common.benchmarking import Result, median_ratio, paired_seconds, parser, report
 from astro_common.parquet import ParquetWriter, described
 from astromodal_tokenizers.autoencoder import Autoencoder, best_device
 from astromodal_tokenizers.hypercube import iter_rows, open_cube
@@ -40,7 +40,11 @@ def write_cube(path: Path, rows: int, seed: int) -> None:
 
 
 def main() -> None:
-    options = parser(__doc__).parse_args()
+    words = parser(__doc__)
+    words.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="part of the full number of rows (1)"
+    )
+    options = words.parse_args()
     rows = max(128, int(2048 * options.scale))
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,13 +80,15 @@ def main() -> None:
                     tokenizer.network.to(device).encode(batch).cpu()
 
         seconds = paired_seconds({"encode": encode, "encoder": encoder_alone}, options.repeats)
-    result = Result("image encode", f"{rows} cutouts, {BANDS} x {SIZE_PX} x {SIZE_PX}")
+    result = Result(
+        "astromodal-tokenizers", "Encode images", f"{rows} cutouts, {BANDS} x {SIZE_PX} x {SIZE_PX}"
+    )
     for name, values in seconds.items():
         result.measured(name, float(np.median(values)))
     cost = median_ratio(seconds["encode"], seconds["encoder"])
-    result.ratio("time relative to the encoder alone", cost, "at most", 1.1)
+    result.at_most("time relative to the encoder alone", cost, 1.1)
     share = float(np.median(np.array(waited) / np.array(seconds["encode"])))
-    result.ratio("share of the time spent waiting for data", share, "at most", 0.05)
+    result.at_most("share of the time spent waiting for data", share, 0.05)
     report(result, options.output)
 
 

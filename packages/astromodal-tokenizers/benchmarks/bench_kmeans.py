@@ -8,10 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import Result, median_ratio, note, paired_seconds, parser, report, require
 from sklearn.cluster import KMeans
 from sklearn.cluster import MiniBatchKMeans as Peer
 
+from astro_common.benchmarking import (
+    Result,
+    median_ratio,
+    note,
+    paired_seconds,
+    parser,
+    peer_versions,
+    report,
+    require,
+)
 from astromodal_tokenizers.quantizers import MiniBatchKMeans, nearest_centroids
 
 CODES = 2048
@@ -64,9 +73,9 @@ def assignment(result: Result, count: int, dimensions: int, repeats: int, seed: 
         result.measured(f"assign: {name}", float(np.median(seconds[name])))
     shape = f"{count} x {dimensions}"
     gain = median_ratio(seconds[names[1]], seconds[names[0]])
-    result.ratio(f"assign {shape}: speed relative to scikit-learn", gain, "at least", 2.0)
+    result.at_least(f"assign {shape}: speed relative to scikit-learn", gain, 2.0)
     cost = median_ratio(seconds[names[0]], seconds[names[2]])
-    result.ratio(f"assign {shape}: time relative to the bare product", cost, "at most", 1.5)
+    result.at_most(f"assign {shape}: time relative to the bare product", cost, 1.5)
 
 
 def fitting(result: Result, count: int, dimensions: int, repeats: int, seed: int) -> None:
@@ -86,14 +95,21 @@ def fitting(result: Result, count: int, dimensions: int, repeats: int, seed: int
         result.measured(f"fit: {name}", float(np.median(seconds[name])))
     shape = f"{count} x {dimensions}"
     gain = median_ratio(seconds[names[1]], seconds[names[0]])
-    result.ratio(f"fit {shape}: speed relative to scikit-learn", gain, "at least", 3.0)
-    result.ratio(f"fit {shape}: inertia relative to it", inertia[0] / inertia[1], "at most", 1.0)
+    result.at_least(f"fit {shape}: speed relative to scikit-learn", gain, 3.0)
+    result.at_most(f"fit {shape}: inertia relative to it", inertia[0] / inertia[1], 1.0)
 
 
 def main() -> None:
-    options = parser(__doc__).parse_args()
+    words = parser(__doc__)
+    words.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="part of the full number of rows (1)"
+    )
+    options = words.parse_args()
     result = Result(
-        "k-means", f"{CODES} centroids, {torch.get_num_threads()} threads", peers=("scikit-learn",)
+        "astromodal-tokenizers",
+        "K-means",
+        f"{CODES} centroids, {torch.get_num_threads()} threads",
+        versions=peer_versions("scikit-learn", "torch"),
     )
     for count, dimensions in CASES:
         rows = max(CODES * 8, int(count * options.scale))

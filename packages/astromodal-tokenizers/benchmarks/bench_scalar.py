@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 import pyarrow as pa
-from measuring import Result, median_ratio, paired_seconds, parser, report, require
 
+from astro_common.benchmarking import Result, median_ratio, paired_seconds, parser, report, require
 from astromodal_tokenizers.tokenizers.bins import fit_bins
 from astromodal_tokenizers.tokenizers.scalar import ScalarColumn, ScalarTokenizer
 
@@ -15,7 +15,11 @@ COLUMNS = 55
 
 
 def main() -> None:
-    options = parser(__doc__).parse_args()
+    words = parser(__doc__)
+    words.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="part of the full number of rows (1)"
+    )
+    options = words.parse_args()
     rows = int(2_000_000 * options.scale)
     random = np.random.default_rng(options.seed)
     names = [f"column_{number}" for number in range(COLUMNS)]
@@ -41,7 +45,9 @@ def main() -> None:
     seconds = paired_seconds(
         {"ours": lambda: tokenizer.encode(table), "searchsorted": by_loop}, options.repeats
     )
-    result = Result("scalar encode", f"{COLUMNS} columns x {rows} rows, 1024 bins")
+    result = Result(
+        "astromodal-tokenizers", "Encode scalars", f"{COLUMNS} columns x {rows} rows, 1024 bins"
+    )
     for name, values in seconds.items():
         result.measured(name, float(np.median(values)))
     start = time.perf_counter()
@@ -49,7 +55,7 @@ def main() -> None:
     result.measured("a copy of the values", time.perf_counter() - start)
     require(len(copies) == COLUMNS, "copies")
     gain = median_ratio(seconds["searchsorted"], seconds["ours"])
-    result.ratio("speed relative to searchsorted per column", gain, "at least", 5.0)
+    result.at_least("speed relative to searchsorted per column", gain, 5.0)
     report(result, options.output)
 
 

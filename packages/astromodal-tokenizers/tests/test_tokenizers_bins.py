@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from astromodal_tokenizers.normalization import Transform, choose_transform
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.tokenizers.bins import MISSING, Bins, fit_bins
+from astromodal_tokenizers.tokenizers.edges import laid_edges, predicted_means
 
 FINITE = st.floats(-1e12, 1e12, allow_nan=False, width=64)
 
@@ -208,3 +209,52 @@ def test_nearly_all_bins_have_values(count):
     values = np.where(random.uniform(size=count) < 0.03, 13.0, 20.0) + random.normal(size=count)
     errors = np.full(count, 0.01)
     assert (fit_bins(values, 1024, errors=errors).counts > 0).mean() >= 0.87
+
+
+def test_the_density_of_edges_goes_with_the_cube_root_of_that_of_the_values():
+    # The density 2 x: the best edges have the density x^(1/3), and so lie at (i / n)^(3 / 4).
+    values = np.sort(np.sqrt(np.random.default_rng(19).uniform(size=400_000)))
+    settings = {"quantile_share": 0.0, "need": None, "spare": 0, "whole": False}
+    edges = laid_edges(Transform(), values, 63, **settings)
+    assert len(edges) == 63
+    assert np.abs(edges - (np.arange(1, 64) / 64) ** 0.75).max() < 0.01
+    quantiles = laid_edges(Transform(), values, 63, **{**settings, "quantile_share": 1.0})
+    assert np.abs(quantiles - (np.arange(1, 64) / 64) ** 0.5).max() < 0.01
+
+
+@pytest.mark.parametrize("spare", [0, 5, 20])
+def test_no_more_bins_than_allowed_are_empty(spare):
+    values = np.sort(np.random.default_rng(20).standard_t(2.0, 400))
+    edges = laid_edges(
+        Transform(), values, 127, quantile_share=0.5, need=None, spare=spare, whole=False
+    )
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=128)
+    assert len(edges) == 127
+    assert (counts == 0).sum() <= spare + 1
+
+
+def test_expected_means_are_those_of_values_spread_evenly_in_the_gaps():
+    place, counts = np.array([0.0, 1.0, 4.0]), np.array([1, 1, 1])
+    # Half of the mass of the first gap, then the other half with a third of the second.
+    means = predicted_means(place, counts, np.array([0.5, 2.0]))
+    assert means == pytest.approx([0.25, (0.75 * 0.5 + 1.5 / 3.0) / (0.5 + 1.0 / 3.0), 3.0])
+    outside = predicted_means(place, counts, np.array([-2.0, 0.5, 6.0]))
+    assert np.isnan(outside[[0, 3]]).all()
+
+
+def test_rare_bright_sources_keep_a_small_error():
+    random = np.random.default_rng(21)
+
+    def draw(count):
+        values = 23.0 - random.gamma(2.0, 1.2, count)
+        return values, 0.003 + 0.1 * 10 ** (0.3 * (values - 21.0))
+
+    values, errors = draw(6000)
+    bins = fit_bins(values, 1024, errors=errors)
+    assert (bins.counts > 0).mean() >= 0.9
+    probe, sigma = draw(6000)
+    pull = (bins.decode(bins.encode(probe)) - probe) / sigma
+    even = fit_bins(values, 1024, errors=errors, quantile_share=1.0)
+    by_quantiles = (even.decode(even.encode(probe)) - probe) / sigma
+    assert np.sqrt(np.mean(pull**2)) < min(0.6, 0.6 * np.sqrt(np.mean(by_quantiles**2)))
+    assert np.median(np.abs(pull)) < 0.05

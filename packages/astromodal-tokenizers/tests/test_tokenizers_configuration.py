@@ -94,8 +94,8 @@ def test_hypercubes_that_disagree_are_refused(tmp_path):
 
 
 def test_the_defaults_are_yaml():
-    from astromodal_tokenizers.configuration import default_yaml
+    from astro_common.configuration import as_yaml
 
-    assert Configuration.model_validate(yaml.safe_load(default_yaml(Configuration()))) == (
+    assert Configuration.model_validate(yaml.safe_load(as_yaml(Configuration()))) == (
         Configuration()
     )

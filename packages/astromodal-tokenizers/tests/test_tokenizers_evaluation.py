@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astromodal_tokenizers.__main__ import main
-from astromodal_tokenizers.evaluate import Block, attainable_codes
 from astromodal_tokenizers.quantizers import supported_size
 from astromodal_tokenizers.threads import each_part, one_thread_each
 from astromodal_tokenizers.tokenizers.bins import MISSING, fit_bins
+from astromodal_tokenizers.tokenizers.distortion import Block, attainable_codes
 
 
 def test_attainable_codes_are_those_of_a_simulation():
@@ -57,6 +57,16 @@ def test_use_counts_all_sources_and_its_held_out_part_only_some():
     assert record["codebook_use"] == pytest.approx(0.75)
     assert record["codebook_use_held_out"] == pytest.approx(0.25)
     assert record["perplexity"] == pytest.approx(1.0)
+
+
+def test_the_median_is_left_alone_by_outliers():
+    block = Block("a", "scalar", 4)
+    assert block.record()["median_over_error"] is None
+    sizes = np.random.default_rng(2).lognormal(-3.0, 1.0, 1001)
+    block.add_chi2(np.append(sizes[:500], 1e9))
+    block.add_chi2(np.append(-sizes[500:], 0.0))
+    assert block.record()["median_over_error"] == pytest.approx(np.median(sizes), rel=0.02)
+    assert block.record()["chi2_per_pixel"] > 1e10
 
 
 def test_the_figures_of_a_block_are_those_of_their_definitions():

@@ -97,3 +97,15 @@ def test_outer_codes_bound_the_error_of_far_vectors():
     assert (errors[1] < 0.3 * errors[0]).all()
     near = quantizer.decode(quantizer.encode(vectors)) - vectors
     assert np.sqrt(np.mean(near**2)) < 0.15
+
+
+def test_signs_use_all_codes_where_there_are_as_many_features(monkeypatch):
+    monkeypatch.setattr(LatticeQuantizer, "steps", 600)
+    vectors = np.random.default_rng(6).normal(size=(6000, 6)).astype(np.float32)
+    quantizer = make_quantizer("lfq", 64, seed=2)
+    quantizer.fit(vectors)
+    codes = quantizer.encode(vectors)
+    assert len(np.unique(codes)) > 57
+    # A sign for each feature leaves 1 - 2 / pi of the variance of a normal distribution.
+    error = np.mean((quantizer.decode(codes) - vectors) ** 2)
+    assert error < 1.25 * (1.0 - 2.0 / np.pi)

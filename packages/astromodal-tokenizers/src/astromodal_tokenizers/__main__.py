@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from astromodal_tokenizers import __version__
 from astromodal_tokenizers.commands import config, decode, encode, fit, inspect, report
 
@@ -16,16 +16,13 @@ __all__ = ["main"]
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="astromodal-tokenizers",
-        description="Turn S-PLUS hypercubes into discrete tokens and back: cutouts, spectra, light "
+    return command_parser(
+        "astromodal-tokenizers",
+        __version__,
+        "Turn S-PLUS hypercubes into discrete tokens and back: cutouts, spectra, light "
         "curves and catalogue columns.",
+        (fit, encode, decode, report, inspect, config),
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in (fit, encode, decode, report, inspect, config):
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from astromodal_tokenizers.configuration import Configuration
 from astromodal_tokenizers.encode import fitted_families
-from astromodal_tokenizers.evaluate import attainable_codes, held_out_split
+from astromodal_tokenizers.evaluate import held_out_split
 from astromodal_tokenizers.hypercube import Cube, iter_rows, open_cubes
 from astromodal_tokenizers.quantizers import QUANTIZERS, make_quantizer
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.split import TRAIN
+from astromodal_tokenizers.tokenizers.distortion import attainable_codes
 from astromodal_tokenizers.tokenizers.image import ImageTokenizer
 from astromodal_tokenizers.tokenizers.loading import load_tokenizer
 from astromodal_tokenizers.tokenizers.spectrum import SpectrumTokenizer

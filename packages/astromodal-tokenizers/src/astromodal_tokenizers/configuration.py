@@ -6,18 +6,16 @@ import itertools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from astro_common.errors import ConfigurationError
+from astro_common.configuration import read_yaml, validated
 
 __all__ = [
     "Configuration",
@@ -29,7 +27,6 @@ __all__ = [
     "SpectrumSettings",
     "SplitSettings",
     "XpSettings",
-    "default_yaml",
     "load_configuration",
 ]
 
@@ -85,8 +82,8 @@ class ScalarSettings(_Section):
     max_values : int
         Values of a column that are kept, drawn at random from all files.
     quantile_share : float
-        Share of the resolution that follows the quantiles; the rest follows the measurement errors,
-        or is spread evenly where there are none, so that rare values do not decode badly.
+        Share of the edges that follows the quantiles; the others make the squared error smallest,
+        in units of the measurement errors where there are some, so that rare values keep theirs.
     transforms : dict of str to str
         Scale of single columns: ``identity``, ``asinh`` or ``log`` in place of ``auto``.
     """
@@ -164,6 +161,7 @@ class ImageSettings(_Section):
         Channels of the latent image.
     epochs, batch_size : int
     learning_rate : float
+        The highest; it rises over the first steps and then falls.
     patience : int
         Epochs without a better validation loss after which training ends.
     ema_decay : float
@@ -175,6 +173,8 @@ class ImageSettings(_Section):
         Radii of the rings around the source whose flux has a token of its own.
     max_samples : int
         Latent vectors from which the codebook is learned.
+    precision : str
+        ``bf16-mixed``, ``32-true``, or ``auto``: the first where the device has it.
     strategy, devices, accelerator : str or int
         As Lightning's Trainer takes them.
     """
@@ -183,7 +183,7 @@ class ImageSettings(_Section):
     latent: Annotated[int, Field(ge=1, le=64)] = 2
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Count = 32
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-3
     patience: Count = 3
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     codebook_size: Codes = 2048
@@ -191,6 +191,7 @@ class ImageSettings(_Section):
     pixel_scale_arcsec: Annotated[float, Field(gt=0.0)] = 0.55
     apertures_arcsec: tuple[Annotated[float, Field(gt=0.0)], ...] = (1.5, 3.0)
     max_samples: Annotated[int, Field(ge=100)] = 400_000
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     strategy: str = "auto"
     devices: int | str = 1
     accelerator: str = "auto"
@@ -293,24 +294,7 @@ def load_configuration(path: Path) -> Configuration:
     ConfigurationError
         If the file cannot be read, or a key or value is wrong; the message names it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            path, f"cannot be read ({error})", "a YAML file", "see the README for its keys"
-        ) from error
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(path, f"not valid YAML ({error})", "a YAML mapping") from error
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigurationError(path, f"a {type(values).__name__}", "a YAML mapping of keys")
-    try:
-        configuration = Configuration.model_validate(values)
-    except ValidationError as error:
-        raise _first_problem(path, error) from error
+    configuration = validated(Configuration, read_yaml(path), path)
     return resolved(configuration, path.resolve().parent)
 
 
@@ -322,30 +306,3 @@ def resolved(configuration: Configuration, folder: Path) -> Configuration:
             "output": folder / configuration.output.expanduser(),
         }
     )
-
-
-def default_yaml(configuration: Configuration) -> str:
-    """Write a configuration as YAML, every key included."""
-    values = configuration.model_dump(mode="json")
-    return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100))
-
-
-def _first_problem(path: Path, error: ValidationError) -> ConfigurationError:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "the file"
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"][:-1])
-        return ConfigurationError(path, f"unknown key {key}", f"one of {known}", "remove it")
-    if problem["type"] == "missing":
-        return ConfigurationError(path, f"no key {key}", "this key", "add it")
-    shown = str(problem["input"])[:80]
-    return ConfigurationError(path, f"{key} is {shown!r}", problem["msg"])
-
-
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    model: Any = Configuration
-    for part in location:
-        if part == "modalities":
-            return ", ".join(ModalitySettings.model_fields)
-        model = model.model_fields[str(part)].annotation
-    return ", ".join(model.model_fields)

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from astro_common.figures import BLUE, INK, MUTED, ORANGE, SKY, VERMILION, drawing, saved
 
 __all__ = ["comparison_figure", "image_figure", "scalar_figure", "spectrum_figure"]
 
-# Okabe & Ito 2008, Color Universal Design.
-_BLUE, _VERMILION, _GREY, _INK = "#0072B2", "#D55E00", "#9A9A9A", "#1A1A1A"
-_QUANTIZER_COLOURS = {"kmeans": _BLUE, "residual": "#56B4E9", "fsq": "#E69F00", "lfq": _VERMILION}
+_QUANTIZER_COLOURS = {"kmeans": BLUE, "residual": SKY, "fsq": ORANGE, "lfq": VERMILION}
 _DOTS_PER_INCH = 110
 _MAX_BANDS = 6
 
 
-@contextmanager
-def _drawing() -> Iterator[None]:
-    """Draw with matplotlib's own settings, whatever the user's matplotlibrc says."""
-    import matplotlib as mpl
-
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        yield
-
-
-@_drawing()
+@drawing()
 def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: str) -> bytes:
     """Error of the round trip against the value, a panel for each column (PNG)."""
     figure = _figure(2.3 * -(-len(columns) // 3) + 0.4)
@@ -42,8 +28,8 @@ def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: 
     for axis, (name, (before, after)) in zip(axes.ravel(), columns.items(), strict=False):
         low, high = np.percentile(before, [0.0, 98.0]) if len(before) else (0.0, 1.0)
         error = after - before
-        axis.plot(before, error, ".", color=_BLUE, markersize=2, alpha=0.6, rasterized=True)
-        axis.axhline(0.0, color=_INK, linewidth=0.5)
+        axis.plot(before, error, ".", color=BLUE, markersize=2, alpha=0.6, rasterized=True)
+        axis.axhline(0.0, color=INK, linewidth=0.5)
         if high > low:
             axis.set_xlim(low, high)
         reach = float(np.percentile(np.abs(error), 99.0)) if len(error) else 1.0
@@ -55,7 +41,7 @@ def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: 
     return _png(figure, title)
 
 
-@_drawing()
+@drawing()
 def spectrum_figure(
     unit: str, axis_label: str, examples: Sequence[tuple[Any, ...]], title: str
 ) -> bytes:
@@ -69,8 +55,8 @@ def spectrum_figure(
         style: dict[str, Any] = {"linestyle": "", "marker": "."} if curve else {}
         wide = {"markersize": 7} if curve else {"linewidth": 2.2}
         fine = {"markersize": 3} if curve else {"linewidth": 0.6}
-        left.plot(place[valid], values[valid], color=_GREY, label="measured", **style, **wide)
-        left.plot(place[valid], decoded[valid], color=_VERMILION, label="decoded", **style, **fine)
+        left.plot(place[valid], values[valid], color=MUTED, label="measured", **style, **wide)
+        left.plot(place[valid], decoded[valid], color=VERMILION, label="decoded", **style, **fine)
         left.set_title(source)
         left.set_ylabel(unit)
         low, high = np.percentile(values[valid], [0.2, 99.8])
@@ -80,16 +66,17 @@ def spectrum_figure(
             left.invert_yaxis()  # brighter is up
         pull = ((decoded - values) * weight)[valid]
         reach = max(float(np.percentile(np.abs(pull), 99.0)), 1e-3)
-        right.hist(pull, bins=41, range=(-reach, reach), color=_BLUE)
+        right.hist(pull, bins=41, range=(-reach, reach), color=BLUE)
         right.set_title(f"chi-square added per pixel {np.mean(pull**2):.2g}")
         right.set_yticks([])
+        right.locator_params(axis="x", nbins=4)
     axes[0][0].legend(loc="best", fontsize=7)
     axes[-1][0].set_xlabel("pixel" if examples[0][3] is None else axis_label)
     axes[-1][1].set_xlabel("(decoded - measured) / error")
     return _png(figure, title)
 
 
-@_drawing()
+@drawing()
 def image_figure(
     images: NDArray[Any],
     decoded: NDArray[Any],
@@ -123,7 +110,7 @@ def image_figure(
 _LOG_TICKS = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
 
 
-@_drawing()
+@drawing()
 def comparison_figure(rows: Sequence[dict[str, Any]], title: str) -> bytes:
     """Distortion and perplexity of each quantiser (PNG)."""
     blocks = list(dict.fromkeys(row["block"] for row in rows))
@@ -149,18 +136,14 @@ def comparison_figure(rows: Sequence[dict[str, Any]], title: str) -> bytes:
 
 
 def _figure(height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(9.0, height), dpi=_DOTS_PER_INCH, layout="constrained")
+    return Figure(figsize=(9.0, height), layout="constrained")
 
 
 def _png(figure: Figure, title: str) -> bytes:
-    figure.suptitle(title, fontsize=9, color=_INK)
+    figure.suptitle(title, fontsize=9, color=INK)
     for axis in figure.axes:
         axis.tick_params(labelsize=7)
         axis.title.set_fontsize(8)
         axis.xaxis.label.set_fontsize(8)
         axis.yaxis.label.set_fontsize(8)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    return saved(figure, dots_per_inch=_DOTS_PER_INCH)

@@ -42,6 +42,7 @@ _COLUMNS = (
     ("rmse_normalised", "RMSE, normalised"),
     ("rmse_physical", "RMSE, physical"),
     ("chi2_per_pixel", "chi-square / pixel"),
+    ("median_over_error", "median / error"),
     ("codebook_use", "codebook use"),
     ("codebook_use_held_out", "use, held out"),
     ("perplexity", "perplexity"),
@@ -53,7 +54,13 @@ _NOTES = (
     ),
     (
         "Chi-square per pixel: squared difference of decoded and measured value in units of the "
-        "measurement's error (of the band's noise for images). A round trip without loss has 0."
+        "measurement's error (of the band's noise for images). A round trip without loss has 0. "
+        "Cutouts come back without their noise, which no code can keep: faint pixels then have "
+        "about 1, and the RMSE of cutouts is that of the noise at least."
+    ),
+    (
+        "Median / error: median size of the same difference in units of the error. A few values "
+        "far beyond all others decide the chi-square, and not the median."
     ),
     (
         "Codebook use: share of the codes that occur in the tokens of all sources of these fields, "

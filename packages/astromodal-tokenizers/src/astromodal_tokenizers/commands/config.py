@@ -26,9 +26,9 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings."""
+    from astro_common.configuration import as_yaml
     from astromodal_tokenizers.configuration import (
         Configuration,
-        default_yaml,
         load_configuration,
     )
 
@@ -38,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(configuration.model_dump(mode="json"))
     else:
-        print(default_yaml(configuration), end="")
+        print(as_yaml(configuration), end="")
     return DONE

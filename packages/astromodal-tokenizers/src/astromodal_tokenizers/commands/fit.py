@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     from astromodal_tokenizers.train.run import fit
 
     result = fit(configuration, arguments.family, overwrite=arguments.overwrite)
+    if not result:
+        return DONE  # the first of several processes says it
     if arguments.json:
         print_json(result)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from astro_common.errors import ConfigurationError
 from astromodal_tokenizers.quantizers.assignment import nearest_centroids
-from astromodal_tokenizers.quantizers.base import Quantizer, supported_size
+from astromodal_tokenizers.quantizers.base import FEWEST_PER_CODE, Quantizer, supported_size
 from astromodal_tokenizers.quantizers.codebook import KMeansQuantizer
 from astromodal_tokenizers.quantizers.fsq import FSQuantizer
 from astromodal_tokenizers.quantizers.kmeans import MiniBatchKMeans
@@ -12,6 +12,7 @@ from astromodal_tokenizers.quantizers.lfq import LFQuantizer
 from astromodal_tokenizers.quantizers.residual import ResidualQuantizer
 
 __all__ = [
+    "FEWEST_PER_CODE",
     "QUANTIZERS",
     "FSQuantizer",
     "KMeansQuantizer",

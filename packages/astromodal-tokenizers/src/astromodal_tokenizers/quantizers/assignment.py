@@ -1,18 +1,26 @@
 """Which centroid is nearest: the step that decides how fast everything else is.
 
-One dimension is a search among sorted midpoints. Two dimensions use a grid whose cells know the few
-centroids that can be nearest to a point inside. More dimensions are a matrix product in blocks that
-stay in the cache, and a maximum in two stages, since a plain argmax costs twice the product.
+One dimension is a search among sorted midpoints. On a processor more dimensions are a compiled
+loop that never writes the distances to memory. On an accelerator they are a matrix product in
+blocks, and a maximum in two stages, since a plain argmax costs twice the product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from astromodal_tokenizers.quantizers.kernels import (
+    FEATURES_AT_ONCE,
+    nearest_kernel,
+    planar_kernel,
+)
 from astromodal_tokenizers.threads import each_part
 
 __all__ = ["nearest_centroids"]
@@ -20,14 +28,12 @@ __all__ = ["nearest_centroids"]
 _BLOCK_ROWS = 512
 _BLOCK_ROWS_GPU = 65_536
 _GROUP = 32
-# Rows that one thread takes at a time: few enough to keep the lists of candidates small.
+# Rows that one thread takes at a time.
 _PART_ROWS = 1 << 14
 _PART_ROWS_GPU = 1 << 22
-# A grid pays from so many points on; below, and for few centroids, the product is as fast.
-_GRID_POINTS = 20_000
-_GRID_CENTROIDS = 64
-_GRID_SIDE = 128
-_FEW = (4, 8, 16, 32)
+# For less work than this, and for long vectors, the product is as fast.
+_FEWEST_SCORES = 1 << 18
+_MOST_FEATURES = 64
 
 
 def nearest_centroids(points: Tensor, centroids: Tensor) -> Tensor:
@@ -54,8 +60,12 @@ def nearest_centroids(points: Tensor, centroids: Tensor) -> Tensor:
     find: Callable[[Tensor], Tensor]
     if dimensions == 1:
         find = partial(_by_midpoints, middle=middle, centroids=centroids)
-    elif dimensions == 2 and len(points) >= _GRID_POINTS and len(centroids) >= _GRID_CENTROIDS:
-        find = _Grid(points, middle, centroids)
+    elif (
+        points.device.type == "cpu"
+        and dimensions <= _MOST_FEATURES
+        and len(points) * len(centroids) >= _FEWEST_SCORES
+    ):
+        find = _Compiled(middle, centroids)
     else:
         find = partial(_by_product, middle=middle, centroids=centroids)
     if points.device.type != "cpu":
@@ -74,6 +84,34 @@ def _by_midpoints(points: Tensor, middle: Tensor, centroids: Tensor) -> Tensor:
     ordered, order = torch.sort(centroids[:, 0])
     midpoints = (ordered[1:] + ordered[:-1]) / 2.0
     return order[torch.searchsorted(midpoints, (points[:, 0] - middle[0]).contiguous())]
+
+
+class _Compiled:
+    """Goes through all centroids for some points at a time."""
+
+    def __init__(self, middle: Tensor, centroids: Tensor) -> None:
+        count, dimensions = centroids.shape
+        # Numbers as wide as the distances share their registers.
+        self._label = np.int32 if centroids.dtype == torch.float32 else np.int64
+        self._kernel: Callable[..., None]
+        self._given: tuple[NDArray[Any], ...]
+        if dimensions == 2:
+            self._kernel = planar_kernel()
+            numbers = np.arange(count, dtype=self._label)
+            self._given = (middle.numpy(), centroids.contiguous().numpy(), numbers)
+            return
+        self._kernel = nearest_kernel()
+        more = -dimensions % FEATURES_AT_ONCE
+        padded = torch.nn.functional.pad(centroids, (0, more, 0, count % 2)).numpy()
+        halves = 0.5 * (padded * padded).sum(axis=1)
+        halves[count:] = np.inf
+        numbers = np.arange(len(padded), dtype=self._label)
+        self._given = (middle.numpy(), padded, halves, numbers)
+
+    def __call__(self, points: Tensor) -> Tensor:
+        labels = np.empty(len(points), dtype=self._label)
+        self._kernel(np.ascontiguousarray(points.numpy()), *self._given, labels)
+        return torch.from_numpy(labels)
 
 
 def _by_product(points: Tensor, middle: Tensor, centroids: Tensor) -> Tensor:
@@ -99,89 +137,4 @@ def _by_product(points: Tensor, middle: Tensor, centroids: Tensor) -> Tensor:
         column = grouped.amax(dim=1).argmax(dim=1)
         within = grouped[numbers[:size], :, column].argmax(dim=1)
         torch.add(column, within, alpha=_GROUP, out=result[start : start + size])
-    return result
-
-
-class _Grid:
-    """Looks up the centroids that can be nearest in a point's cell, and compares those alone."""
-
-    def __init__(self, points: Tensor, middle: Tensor, centroids: Tensor) -> None:
-        self._middle = middle
-        self._centroids = centroids
-        self._columns = [
-            _cell_edges(points[:, axis] - middle[axis], centroids[:, axis]) for axis in (0, 1)
-        ]
-        self._candidates, self._counts = _candidates(self._columns, centroids)
-
-    def __call__(self, points: Tensor) -> Tensor:
-        points = points - self._middle
-        cell = torch.searchsorted(self._columns[0][1:-1], points[:, 0].contiguous()) * _GRID_SIDE
-        cell += torch.searchsorted(self._columns[1][1:-1], points[:, 1].contiguous())
-        return _among(points, self._centroids, cell, self._candidates, self._counts)
-
-
-def _cell_edges(values: Tensor, centroids: Tensor) -> Tensor:
-    """Edges between which about as many centroids lie; the outer ones hold all points."""
-    share = torch.linspace(0.0, 1.0, _GRID_SIDE + 1, dtype=values.dtype, device=values.device)
-    edges = torch.quantile(centroids, share)
-    edges[0] = torch.minimum(edges[0], values.min())
-    edges[-1] = torch.maximum(edges[-1], values.max())
-    return edges
-
-
-def _candidates(columns: list[Tensor], centroids: Tensor) -> tuple[Tensor, Tensor]:
-    """For each cell the centroids that may be nearest to a point of it, padded, and their number.
-
-    A centroid is out if another is nearer to every point of the cell: if its smallest distance to
-    the cell is larger than the smallest of all largest distances.
-    """
-    near, far = [], []
-    for edges, place in zip(columns, centroids.T, strict=True):
-        below = edges[:-1, None] - place
-        above = place - edges[1:, None]
-        near.append(torch.clamp(torch.maximum(below, above), min=0.0) ** 2)
-        far.append(torch.maximum((edges[1:, None] - place).abs(), below.abs()) ** 2)
-    limit = _FEW[-1]
-    cells = _GRID_SIDE * _GRID_SIDE
-    candidates = torch.zeros(cells, limit, dtype=torch.int64, device=centroids.device)
-    counts = torch.zeros(cells, dtype=torch.int64, device=centroids.device)
-    for row in range(_GRID_SIDE):
-        bound = (far[0][row] + far[1]).amin(dim=1, keepdim=True)
-        # A little slack covers rounding.
-        possible = near[0][row] + near[1] <= bound * (1.0 + 1e-5)
-        cell, centroid = possible.nonzero(as_tuple=True)
-        number = possible.sum(dim=1)
-        first = torch.cumsum(number, 0) - number
-        place = torch.arange(len(cell), device=cell.device) - first[cell]
-        kept = place < limit
-        part = slice(row * _GRID_SIDE, (row + 1) * _GRID_SIDE)
-        candidates[part][cell[kept], place[kept]] = centroid[kept]
-        counts[part] = number
-    # The first candidate stands in for those that a cell lacks.
-    lacking = torch.arange(limit, device=counts.device) >= counts[:, None]
-    candidates = torch.where(lacking, candidates[:, :1], candidates)
-    return candidates, counts
-
-
-def _among(
-    points: Tensor, centroids: Tensor, cell: Tensor, candidates: Tensor, counts: Tensor
-) -> Tensor:
-    result = torch.empty(len(points), dtype=torch.int64, device=points.device)
-    number = counts[cell]
-    lower = 0
-    for limit in _FEW:
-        chosen = ((number > lower) & (number <= limit)).nonzero()[:, 0]
-        lower = limit
-        if not len(chosen):
-            continue
-        some = candidates[cell[chosen], :limit]
-        place = points[chosen]
-        distance = (centroids[:, 0][some] - place[:, :1]) ** 2
-        distance += (centroids[:, 1][some] - place[:, 1:]) ** 2
-        best = distance.argmin(dim=1, keepdim=True)
-        result[chosen] = some.gather(1, best)[:, 0]
-    rest = (number > lower).nonzero()[:, 0]
-    if len(rest):
-        zero = torch.zeros_like(centroids[0])
-        result[rest] = _by_product(points[rest], zero, centroids)
     return result

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from astro_common.errors import ConfigurationError
 
-__all__ = ["Quantizer", "code_bits", "supported_size"]
+__all__ = ["FEWEST_PER_CODE", "Quantizer", "code_bits", "supported_size"]
 
-# With fewer vectors a code would learn single ones by heart, and stay without use elsewhere.
 FEWEST_PER_CODE = 2
+"""With fewer vectors a code would learn single ones by heart, and stay without use elsewhere."""
 
 
 class Quantizer(ABC):

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from astromodal_tokenizers.quantizers.assignment import nearest_centroids
+from astromodal_tokenizers.quantizers.kernels import moves_kernel, spread_kernel
 
 __all__ = ["MiniBatchKMeans"]
 
@@ -30,7 +31,7 @@ _DEAD_SHARE = 0.02
 _MEMORY = 0.2
 _BATCHES_PER_REVIVAL = 20
 # Relative fall of the smoothed inertia that counts as progress.
-_PROGRESS = 1e-3
+_PROGRESS = 1e-4
 
 
 class MiniBatchKMeans:
@@ -309,6 +310,20 @@ class MiniBatchKMeans:
     def _step(self, batch: Tensor) -> tuple[Tensor, float]:
         """Move the centroids towards the means of their points in the batch."""
         labels = nearest_centroids(batch, self._centroids)
+        moves, number, inertia = self._moves(batch, labels)
+        self._counts += number
+        weight = self._counts.to(moves.device).clamp(min=1.0)[:, None]
+        self._centroids = self._centroids + (moves / weight).to(self._centroids.dtype)
+        return labels, inertia
+
+    def _moves(self, batch: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Sum of the offsets from each centroid, number of its points, and inertia."""
+        if batch.device.type == "cpu":
+            moves = np.zeros((self.n_clusters, batch.shape[1]))
+            counts = np.zeros(self.n_clusters)
+            centroids = self._centroids.numpy()
+            inertia = moves_kernel()(batch.numpy(), labels.numpy(), centroids, moves, counts)
+            return torch.from_numpy(moves), torch.from_numpy(counts), inertia
         offsets = batch - self._centroids[labels]
         inertia = float((offsets.double() ** 2).sum())
         number = torch.bincount(labels, minlength=self.n_clusters)
@@ -317,11 +332,7 @@ class MiniBatchKMeans:
         ends = torch.cumsum(number, 0)
         running = torch.cumsum(offsets[order].double(), dim=0)
         running = torch.cat([running.new_zeros(1, batch.shape[1]), running])
-        moves = running[ends] - running[ends - number]
-        self._counts += number.cpu()
-        weight = self._counts.to(moves.device).clamp(min=1.0)[:, None]
-        self._centroids = self._centroids + (moves / weight).to(self._centroids.dtype)
-        return labels, inertia
+        return running[ends] - running[ends - number], number.cpu().double(), inertia
 
     def _revive(self, batch: Tensor, random: np.random.RandomState) -> None:
         """Put dead centroids on points of the batch, the sooner the farther they lie off."""
@@ -414,14 +425,7 @@ def _distinct(random: np.random.RandomState, count: int, wanted: int) -> NDArray
 def _spread_out(points: Tensor, count: int, random: np.random.RandomState) -> Tensor:
     """Choose points in turn, each with a chance that grows with its squared distance."""
     draws = random.uniform(size=count)
-    chosen = torch.empty(count, dtype=torch.int64, device=points.device)
-    chosen[0] = int(draws[0] * len(points))
-    distance = ((points - points[chosen[0]]) ** 2).sum(dim=1)
-    for number in range(1, count):
-        summed = torch.cumsum(distance.double(), 0)
-        target = summed[-1] * draws[number]
-        row = torch.searchsorted(summed, target).clamp(max=len(points) - 1)
-        chosen[number] = row
-        offsets = points - points[row]
-        torch.minimum(distance, (offsets * offsets).sum(dim=1), out=distance)
-    return points[chosen].clone()
+    chosen = torch.empty(count, dtype=torch.int64)
+    by_feature = np.ascontiguousarray(points.cpu().numpy().T)
+    spread_kernel()(by_feature, draws, chosen.numpy())
+    return points[chosen.to(points.device)].clone()

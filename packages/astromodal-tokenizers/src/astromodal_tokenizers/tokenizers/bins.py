@@ -1,13 +1,12 @@
 """Codes for single numbers: bins of a column, and the value that stands for each.
 
-Most of the resolution follows the quantiles, so that all codes are used alike. The rest goes to
-where it is needed, so that rare values keep a small error too, unless this would leave too many
-codes without use: by the measurement errors if they are known, else evenly over the central range
-of the transformed values. The widest bins are then divided once more, and a few bins beyond both
-ends, wider and wider, are there for values farther out than all that taught. Values that many rows
-share, such as the 99 of an undetected magnitude, have a bin of their own. Each bin is represented
-by the mean of its values, which makes the squared error smallest (Lloyd 1982, IEEE Trans. Inf.
-Theory 28, 129), in the outermost bins with values too.
+Part of the resolution follows the quantiles, so that codes are used alike; the rest goes to where
+it makes the squared error smallest, in units of the measurement errors if they are known. Nearly
+all bins have values that taught: the others divide the widest gaps between single values, or lie
+beyond both ends, wider and wider, for values farther out than all that taught. Values that many
+rows share, such as the 99 of an undetected magnitude, have a bin of their own. Each bin is
+represented by the mean of its values, which makes the squared error smallest (Lloyd 1982, IEEE
+Trans. Inf. Theory 28, 129), or of the values to expect where only a few have taught.
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ from astromodal_tokenizers.tokenizers.edges import (
     FEWEST_TO_EXTEND,
     Need,
     distant_edges,
-    divided,
-    expected_cost,
-    filled,
+    empty_bins,
+    laid_edges,
     outer_edges,
-    rare_bins,
-    spread_edges,
+    predicted_means,
     thinned,
     without_distant,
 )
+from astromodal_tokenizers.tokenizers.search import CellTable, cell_table, search_kernel
 
 __all__ = ["MISSING", "Bins", "fit_bins"]
 
@@ -41,19 +39,13 @@ Float = NDArray[np.float64]
 MISSING = 65_535
 """The mark of a missing value in an array of codes; never a code."""
 
-# Cells of the table by which a value finds its bin.
-_CELLS = 1 << 16
-# So many bins may be rare; see `rare_bins`.
-_MOST_RARE = 0.09
-# With few values for each code, more sources will fill some of the empty bins,
-# most of all where the errors asked for them.
-_MOST_RARE_OF_FEW = 0.1
-_MOST_RARE_BY_ERRORS = 0.115
-_FEWEST_BY_ERRORS = 2
-_FEW_PER_CODE = 10
-# One of these shares of the codes divides wide bins.
-_DIVIDED = (0.05, 0.2)
-_DIVIDED_OF_FEW = (0.05, 0.08, 0.1, 0.115, 0.13, 0.15, 0.2, 0.25, 0.3)
+# For fewer values NumPy's search is as fast.
+_FEWEST_SEARCHED = 1 << 12
+# Share of the bins that may be left without values that taught.
+_EMPTY = 0.1
+_ATTEMPTS = 4
+# The mean of so many values is as good as any other guess.
+_MANY_IN_BIN = 3
 # More values for each code tell no more about where to put its edges.
 _MOST_PER_CODE = 100
 # Fewer rows for each distinct value: no classes, but a short sample of a continuous column.
@@ -147,50 +139,16 @@ class Bins:
         return np.asarray(self.transform.forward(values) / self.spread)
 
     @cached_property
-    def _table(self) -> tuple[float, float, NDArray[np.uint16], NDArray[np.bool_]]:
-        """Start and inverse width of equal cells, their lowest bins, and which have many."""
-        inside = self.edges[np.isfinite(self.edges)]
-        # Most values lie between these; others take the slow way.
-        low, high = np.percentile(inside, [0.5, 99.5]) if len(inside) else (0.0, 0.0)
-        if not high > low:
-            low, high = low - 1.0, low + 1.0
-        step = (high - low) / _CELLS
-        bounds = low + step * np.arange(_CELLS + 1)
-        # A cell is judged with a margin for rounding.
-        before = np.searchsorted(self.edges, bounds[:-1] - 1e-3 * step, side="right")
-        after = np.searchsorted(self.edges, bounds[1:] + 1e-3 * step, side="right")
-        first = np.concatenate([[0], before, [0]]).astype(np.uint16)
-        return low, 1.0 / step, first, np.concatenate([[True], after > before + 1, [True]])
+    def _table(self) -> CellTable:
+        return cell_table(self.edges)
 
     def _search(self, values: Float) -> NDArray[np.uint16]:
-        if len(values) < _CELLS or self.size < 3:
+        if len(values) < _FEWEST_SEARCHED or self.size < 3:
             result = np.searchsorted(self.edges, values, side="right").astype(np.uint16)
             result[np.isnan(values)] = MISSING
             return result
-        low, inverse, first, many = self._table
-        upper = np.append(self.edges, np.inf)
         result = np.empty(len(values), dtype=np.uint16)
-        # Parts that stay in the cache.
-        for start in range(0, len(values), 1 << 15):
-            part = values[start : start + (1 << 15)]
-            place = (part - low) * inverse
-            np.clip(place, -1.0, _CELLS, out=place)
-            with np.errstate(invalid="ignore"):
-                cell = np.floor(place, out=place).astype(np.int32)
-            cell += 1
-            missing = np.isnan(part)
-            some_missing = bool(missing.any())
-            if some_missing:
-                cell[missing] = 1
-            found = first[cell]
-            # Most cells hold no edge or one.
-            found += part >= upper[found]
-            rest = np.flatnonzero(many[cell])
-            if len(rest):
-                found[rest] = np.searchsorted(self.edges, part[rest], side="right")
-            if some_missing:
-                found[missing] = MISSING
-            result[start : start + len(part)] = found
+        search_kernel()(values, self.edges, *self._table, MISSING, result)
         return result
 
 
@@ -213,12 +171,12 @@ def fit_bins(
         Codes at most; fewer if the column has fewer distinct values, or too few values to learn
         from.
     quantile_share : float
-        Share of the resolution that follows the quantiles.
+        Share of the edges that follows the quantiles.
     transform : str
         Name of the scale, or ``auto``.
     errors : ndarray of float64, shape (n,), optional
-        Standard errors of the values; NaN where unknown. The rest of the resolution then follows
-        their inverse: bins much narrower than the error would be wasted.
+        Standard errors of the values; NaN where unknown. The other edges then make the error small
+        in units of these.
     per_code : int
         Values that there have to be for each code, unless they are whole numbers: with few values
         for a code, single ones are learned by heart.
@@ -257,61 +215,51 @@ def fit_bins(
     body = without_distant(rest, distant)
     beyond = outer_edges(scale, body, size, whole=whole)
     beyond = beyond[~np.isin(beyond, own)][: max(0, size - 1 - len(own))]
-    few = len(values) < _FEW_PER_CODE * size
-    by_errors = need is not None and len(values) > _FEWEST_BY_ERRORS * size
-    most_rare = _MOST_RARE
-    if few:
-        most_rare = _MOST_RARE_BY_ERRORS if by_errors else _MOST_RARE_OF_FEW
-    most_rare *= size
-    fractions: tuple[float, ...] = (0.0,)
-    if size >= FEWEST_TO_EXTEND and not whole:
-        fractions = _DIVIDED_OF_FEW if few else _DIVIDED
-    best, least = np.empty(0), (True, np.inf)
-    for share in (quantile_share, 1.0):
-        for fraction in fractions:
-            more = int(fraction * size)
-            first = size - len(beyond) - more
-            found = spread_edges(scale, rest, first - len(own), share, need)
-            edges = filled(np.union1d(found, own), ordered, first)
-            is_own = np.isin(edges, own)
-            inner = divided(edges[~is_own], body, scale, need, more)
-            edges = np.union1d(np.union1d(inner, edges[is_own]), beyond)
-            # A long empty stretch must not take the codes.
-            rare = rare_bins(edges, ordered, size)
-            cost = (
-                rare > most_rare,
-                rare if rare > most_rare else expected_cost(edges, body, scale, need),
-            )
-            if cost < least:
-                best, least = edges, cost
-    return _represented(best, values, scale)
+    own = np.union1d(own, beyond)
+    most_empty = int(_EMPTY * size)
+    spare = max(0, most_empty - len(beyond)) if size >= FEWEST_TO_EXTEND else 0
+    for _ in range(_ATTEMPTS):
+        inner = laid_edges(
+            scale,
+            body,
+            size - 1 - len(own),
+            quantile_share=quantile_share,
+            need=need,
+            spare=spare,
+            whole=whole,
+        )
+        edges = np.union1d(inner, own)
+        excess = empty_bins(edges, ordered) - most_empty
+        if excess <= 0 or not spare:
+            break
+        spare = max(0, spare - excess)
+    return _represented(edges, ordered, scale, None if whole or classes else body)
 
 
-def _represented(edges: Float, values: Float, scale: Transform) -> Bins:
-    codes = np.searchsorted(edges, values, side="right")
-    transformed = scale.forward(values)
-    size = len(edges) + 1
-    counts = np.bincount(codes, minlength=size)
-    sums = np.bincount(codes, weights=transformed, minlength=size)
-    # Of a bin that no value has fallen into, the middle.
-    outer = scale.forward(np.array([values.min(), values.max()]))
+def _represented(edges: Float, ordered: Float, scale: Transform, body: Float | None) -> Bins:
+    """Bins with their values; without a body, values are classes with nothing between them."""
+    bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
+    counts = np.diff(bounds)
+    filled = np.flatnonzero(counts)
+    transformed = scale.forward(ordered)
+    # Of a bin beyond all values, the middle, or where it has no end, a little outside.
     inner = scale.forward(edges)
-    # Where nothing lies beyond the last edge, a little outside it.
     steps = (np.diff(inner)[[0, -1]] if len(inner) > 1 else np.zeros(2)) / 2.0
-    low_end, high_end = inner[0] - steps[0], inner[-1] + steps[1]
-    bounds = np.concatenate([[min(outer[0], low_end)], inner, [max(outer[1], high_end)]])
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), (bounds[1:] + bounds[:-1]) / 2.0)
+    low_end = min(transformed[0], inner[0] - steps[0])
+    high_end = max(transformed[-1], inner[-1] + steps[1])
+    limits = np.concatenate([[low_end], inner, [high_end]])
+    means = (limits[1:] + limits[:-1]) / 2.0
+    means[filled] = np.add.reduceat(transformed, bounds[filled]) / counts[filled]
+    if body is not None and len(body):
+        predicted = predicted_means(*np.unique(scale.forward(body), return_counts=True), inner)
+        few = np.isfinite(predicted) & (counts < _MANY_IN_BIN)
+        means[few] = predicted[few]
     represented = scale.inverse(means)
     # Values that are all equal come back as they were, whatever the transform rounds.
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(counts)
-    low = np.full(size, np.nan)
-    filled = counts > 0
-    sorted_values = values[order]
-    least = np.minimum.reduceat(sorted_values, (ends - counts)[filled])
-    most = np.maximum.reduceat(sorted_values, (ends - counts)[filled])
-    low[filled] = np.where(least == most, least, np.nan)
-    represented = np.where(np.isnan(low), represented, low)
+    some = filled if body is None else np.flatnonzero(counts > 1)
+    first, last = ordered[bounds[some]], ordered[bounds[some + 1] - 1]
+    equal = first == last
+    represented[some[equal]] = first[equal]
     return Bins(edges, represented, scale, _spread(transformed), counts)
 
 

@@ -1,9 +1,16 @@
-"""Where the edges of bins lie: by quantiles, by errors, in gaps, and beyond what was seen."""
+"""Where the edges of bins lie: by quantiles and errors inside, and beyond what was seen.
+
+Between two neighbours of a sorted sample there lies the same share of all values to come, so that a
+gap of width g has the density 1 / g. Bins that make the squared error smallest have a density that
+goes with the cube root of that of the values (Panter & Dite 1951, Proc. IRE 39, 44): a gap then
+holds a number of edges that goes with g^(2/3), below one where values lie dense, and more than one
+in gaps so wide that a bin of each neighbour would be too coarse. The bins that this leaves without
+values in wide gaps are bounded in number, since codes are there to be used.
+"""
 
 from __future__ import annotations
 
 import heapq
-import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +21,29 @@ __all__ = [
     "FEWEST_TO_EXTEND",
     "Need",
     "distant_edges",
-    "divided",
-    "expected_cost",
-    "filled",
+    "empty_bins",
+    "laid_edges",
     "outer_edges",
-    "rare_bins",
-    "spread_edges",
+    "predicted_means",
     "thinned",
     "without_distant",
 ]
 
 Float = NDArray[np.float64]
 
-# The even share reaches this many times farther than the central 98 per cent.
-_REACH = 4.0
-_MARGIN = 0.03
 # Of the whole range: a narrower centre is no range to divide.
 _LEAST_WIDTH = 1e-12
-# A bin with less than this share of the values of an even one is rare.
-_LEAST_SHARE = 0.05
 # From so many codes on, one in so many lies beyond each end of what was seen, as far as this share
 # of the range.
 FEWEST_TO_EXTEND = 64
 _CODES_PER_OUTER = 100
 _OUTER_REACH = 0.3
-# With fewer values for each edge, the gaps between single values are what counts.
-_FEW_PER_EDGE = 20.0
+# Values of a gap at most: a bin that holds so many is used by those that did not teach.
+_MOST_IN_GAP = 32
+# Halvings of the range in which the number of edges is sought.
+_HALVINGS = 80
 # Far values on each side that may get a bin of their own.
 _MOST_DISTANT = 4
-_CENTRAL_PER_CENT = (1.0, 50.0, 99.0)
 # Errors are taken as the medians of so many groups of neighbouring values.
 _ERROR_GROUPS = 64
 _FEWEST_IN_GROUP = 10
@@ -86,84 +87,6 @@ def outer_edges(scale: Transform, ordered: Float, size: int, *, whole: bool) -> 
     return np.unique(result[kept])
 
 
-def divided(edges: Float, ordered: Float, scale: Transform, need: Need | None, count: int) -> Float:
-    """Add edges where the largest squared errors are expected."""
-    place = np.unique(scale.forward(ordered))
-    if count < 1 or len(place) < 2:
-        return edges
-    grid, units = _units(place, need)
-    inside = (edges > ordered[0]) & (edges <= ordered[-1])
-    inner = scale.forward(edges[inside])
-    if len(ordered) < _FEW_PER_EDGE * len(inner):
-        laid = _widest_gaps(inner, place, np.interp(place, grid, units), count)
-    else:
-        cuts = np.interp([place[0], *inner, place[-1]], grid, units)
-        taught = np.interp(scale.forward(ordered), grid, units)
-        laid = np.union1d(inner, np.interp(_halves(cuts, taught, count), units, grid))
-    found = scale.inverse(laid)
-    found = found[(found > ordered[0]) & (found <= ordered[-1])]
-    return np.union1d(edges[~inside], found)
-
-
-def _units(place: Float, need: Need | None) -> tuple[Float, Float]:
-    """Places on the scale, rising, and the same counted in errors."""
-    if need is None:
-        return place, place
-    grid = np.unique(np.concatenate([place, np.linspace(place[0], place[-1], 4096)]))
-    return grid, need.cumulative(grid, place[0], place[-1])
-
-
-def expected_cost(edges: Float, ordered: Float, scale: Transform, need: Need | None) -> float:
-    """Squared error to expect of values that did not teach, to a factor."""
-    place = scale.forward(ordered)
-    grid, units = _units(np.unique(place), need)
-    inner = scale.forward(edges[(edges > ordered[0]) & (edges <= ordered[-1])])
-    cuts = np.interp([place[0], *inner, place[-1]], grid, units)
-    taught = np.histogram(place, np.maximum.accumulate([place[0], *inner, place[-1]]))[0]
-    # An empty bin may be hit too.
-    return float(((taught + 0.5) * np.diff(cuts) ** 2).sum())
-
-
-def _widest_gaps(edges: Float, place: Float, units: Float, count: int) -> Float:
-    """Add edges in the widest gaps between neighbouring values, and space them evenly there.
-
-    With few values for each bin, a value farther from all of them is met as often in each gap.
-    """
-    gaps = np.diff(units)
-    number = np.bincount(np.searchsorted(place, edges, side="left") - 1, minlength=len(gaps))
-    # The error in a gap falls with the number of edges; without any, its values share a bin.
-    heap = list(zip(-gaps / np.maximum(number, 0.5), range(len(gaps)), strict=True))
-    heapq.heapify(heap)
-    for _ in range(count):
-        row = heap[0][1]
-        number[row] += 1
-        heapq.heapreplace(heap, (-gaps[row] / number[row], row))
-    rows = np.repeat(np.arange(len(gaps)), number)
-    turn = np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
-    share = (2.0 * turn + 1.0) / (2.0 * number[rows])
-    return np.asarray(place[rows] + share * np.diff(place)[rows])
-
-
-def _halves(cuts: Float, taught: Float, count: int) -> Float:
-    """Middles of the bins that cost most, each half being divided again where it costs most."""
-
-    def cost(low: float, high: float) -> float:
-        inside = np.searchsorted(taught, high) - np.searchsorted(taught, low)
-        # One more, as an empty bin may be hit too.
-        return float(inside + 1) * (high - low) ** 2
-
-    heap = [(-cost(low, high), low, high) for low, high in itertools.pairwise(cuts.tolist())]
-    heapq.heapify(heap)
-    middles = []
-    for _ in range(count):
-        _, low, high = heapq.heappop(heap)
-        middle = (low + high) / 2.0
-        middles.append(middle)
-        heapq.heappush(heap, (-cost(low, middle), low, middle))
-        heapq.heappush(heap, (-cost(middle, high), middle, high))
-    return np.array(middles)
-
-
 def distant_edges(distinct: Float) -> Float:
     """Edges that part single far values from all others, such as one 99 among magnitudes."""
     edges = []
@@ -198,66 +121,170 @@ class Need:
         """Whether there are errors enough to say anything (bool)."""
         return len(self._place) > 1
 
-    def cumulative(self, grid: Float, start: float, stop: float) -> Float:
-        """Share of the need below each point of a rising grid; none outside start and stop."""
-        even = np.clip((grid - start) / (stop - start), 0.0, 1.0)
+    def units(self, place: Float) -> Float:
+        """Rising places on the scale, counted in errors (ndarray of float64)."""
+        grid = np.unique(np.concatenate([place, self._place]))
         density = np.interp(grid, self._place, self._density)
-        steps = np.diff(even) * (density[1:] + density[:-1]) / 2.0
+        steps = np.diff(grid) * (density[1:] + density[:-1]) / 2.0
         summed = np.concatenate([[0.0], np.cumsum(steps)])
-        return np.asarray(summed / summed[-1])
+        return np.asarray(np.interp(place, grid, summed))
 
 
-def spread_edges(
-    scale: Transform, values: Float, count: int, quantile_share: float, need: Need | None
+def laid_edges(
+    scale: Transform,
+    ordered: Float,
+    count: int,
+    *,
+    quantile_share: float,
+    need: Need | None,
+    spare: int,
+    whole: bool,
 ) -> Float:
-    """Edges of bins that hold equal shares of quantiles and of the central range."""
-    if count < 2 or not len(values) or values.min() == values.max():
+    """Edges inside the range of the values.
+
+    Parameters
+    ----------
+    scale : Transform
+    ordered : ndarray of float64, shape (n,)
+        Values, rising.
+    count : int
+        Edges; fewer where there are too few distinct values.
+    quantile_share : float
+        Part of the edges that follows the quantiles; the others make the squared error small, in
+        units of the errors if they are known, else on the scale.
+    need : Need or None
+    spare : int
+        Bins that may be left without values, in wide gaps.
+    whole : bool
+        Whether values are whole numbers, between which there is nothing.
+
+    Returns
+    -------
+    ndarray of float64
+        Rising.
+    """
+    place, values = np.unique(scale.forward(ordered), return_counts=True)
+    if count < 1 or len(place) < 2:
         return np.empty(0)
-    ordered = np.sort(scale.forward(values))
-    low, centre, high = np.percentile(ordered, _CENTRAL_PER_CENT)
-    start = max(ordered[0], centre - _REACH * (centre - low))
-    stop = min(ordered[-1], centre + _REACH * (high - centre))
-    whole = ordered[-1] - ordered[0]
-    if not whole > 0.0:  # the values differ, but not on the scale
-        return np.empty(0)
-    if stop - start <= _LEAST_WIDTH * whole:
-        start, stop = ordered[0], ordered[-1]
-    margin = _MARGIN * (stop - start)
-    start, stop = start - margin, stop + margin
-    known, first = np.unique(ordered, return_index=True)
-    rank = first / len(ordered)
-    grid = np.unique(np.concatenate([known, np.linspace(start, stop, 4 * count + 1)]))
-    share = quantile_share * np.interp(grid, known, rank)
-    if need is None:
-        even = np.clip((grid - start) / (stop - start), 0.0, 1.0)
-    else:
-        even = need.cumulative(grid, start, stop)
-    share += (1.0 - quantile_share) * even
-    wanted = np.linspace(share[0], share[-1], count + 1)[1:-1]
-    return scale.inverse(np.interp(wanted, share, grid))
+    knots, taught = _gaps(values, count)
+    place = place[knots]
+    width = np.diff(place if need is None else need.units(place))
+    most = np.full(len(width), np.inf)
+    if whole:
+        most = np.maximum(1.0, np.rint(np.diff(scale.inverse(place))))
+    number = _numbers(width, taught, count, quantile_share, spare, most)
+    rows = np.repeat(np.arange(len(width)), number)
+    turn = np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
+    share = (2.0 * turn + 1.0) / (2.0 * number[rows])
+    edges = np.unique(scale.inverse(place[rows] + share * np.diff(place)[rows]))
+    return np.asarray(edges[(edges > ordered[0]) & (edges <= ordered[-1])], dtype=np.float64)
 
 
-def filled(edges: Float, ordered: Float, size: int) -> Float:
-    """Divide the fullest bins until there are as many as asked for."""
-    edges = edges[(edges > ordered[0]) & (edges <= ordered[-1])]
-    while len(edges) < size - 1:
-        bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
-        some = np.diff(bounds) > 0
-        first, last = ordered[bounds[:-1][some]], ordered[bounds[1:][some] - 1]
-        counts = np.where(first < last, np.diff(bounds)[some], 0)
-        fullest = np.argsort(-counts, kind="stable")[: size - 1 - len(edges)]
-        fullest = fullest[counts[fullest] > 1]
-        if not len(fullest):
-            break
-        start, stop = bounds[:-1][some][fullest], bounds[1:][some][fullest]
-        middle = ordered[(start + stop) // 2]
-        # Where many values are equal, the middle may be the lowest of the bin.
-        middle = np.where(middle > first[fullest], middle, last[fullest])
-        edges = np.union1d(edges, middle)
-    return edges
+def _gaps(values: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], Float]:
+    """Which distinct values bound the gaps, and the values in each gap."""
+    summed = np.cumsum(values)
+    least = max(1, min(_MOST_IN_GAP, int(summed[-1]) // (2 * (count + 1))))
+    while True:
+        turn = summed // least
+        kept = np.flatnonzero(np.diff(turn, prepend=-1) > 0)
+        kept = np.union1d(kept, [0, len(values) - 1])
+        if least == 1 or len(kept) > 2 * count:
+            return kept, np.diff(summed[kept]).astype(np.float64)
+        least //= 2
 
 
-def rare_bins(edges: Float, ordered: Float, size: int) -> int:
-    """Bins with so few values that they would hardly ever be used."""
+def _numbers(
+    width: Float, taught: Float, count: int, quantile_share: float, spare: int, most: Float
+) -> NDArray[np.int64]:
+    """Edges of each gap."""
+    even = quantile_share * count * taught / taught.sum()
+    finest = np.cbrt(taught * width**2)
+    finest *= count / max(float(finest.sum()), np.finfo(np.float64).tiny)
+
+    def wanted(factor: float) -> Float:
+        return np.asarray(np.minimum(even + factor * finest, most))
+
+    def total(factor: float) -> float:
+        numbers = wanted(factor)
+        beyond = np.maximum(numbers - 1.0, 0.0).sum()
+        return float(np.minimum(numbers, 1.0).sum() + min(beyond, spare))
+
+    low, high = 0.0, 1.0
+    while total(high) < count and high < 1e12:
+        high *= 4.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if total(middle) < count else (low, middle)
+    numbers = wanted(high)
+    summed = np.cumsum(np.minimum(numbers, 1.0))
+    # There is one bin more than edges; an edge has its place where a bin is full.
+    summed *= (1.0 - 1e-12) * (summed[-1] + 1.0) / summed[-1]
+    result: NDArray[np.int64] = np.minimum(np.diff(np.floor(summed), prepend=0.0), 1.0).astype(
+        np.int64
+    )
+    _divide_widest(result, width, taught, count - int(result.sum()), most)
+    return result
+
+
+def _divide_widest(
+    number: NDArray[np.int64], width: Float, taught: Float, more: int, most: Float
+) -> None:
+    """Add edges to the gaps where each lowers the squared error most."""
+
+    def gain(row: int) -> float:
+        return float(cost[row] * (1.0 / number[row] ** 2 - 1.0 / (number[row] + 1) ** 2))
+
+    cost = taught * width**2
+    heap = [(-gain(row), row) for row in np.flatnonzero(number > 0).tolist()]
+    heapq.heapify(heap)
+    while more > 0 and heap:
+        _, row = heapq.heappop(heap)
+        if number[row] >= most[row]:
+            continue
+        number[row] += 1
+        more -= 1
+        heapq.heappush(heap, (-gain(row), row))
+
+
+def empty_bins(edges: Float, ordered: Float) -> int:
+    """Bins without a value."""
     bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
-    return int((np.diff(bounds) < max(1.0, _LEAST_SHARE * len(ordered) / size)).sum())
+    return int((np.diff(bounds) == 0).sum())
+
+
+def predicted_means(place: Float, counts: NDArray[np.int64], inner: Float) -> Float:
+    """Means of the values to come in each bin, if they lie evenly in each gap.
+
+    Parameters
+    ----------
+    place : ndarray of float64, shape (m,)
+        Distinct values, rising.
+    counts : ndarray of int64, shape (m,)
+        How often each occurs.
+    inner : ndarray of float64, shape (size - 1,)
+        Edges, rising.
+
+    Returns
+    -------
+    ndarray of float64, shape (size,)
+        NaN for bins outside the range of the values.
+    """
+    origin = place[len(place) // 2]
+    x = place - origin
+    rank = np.cumsum(counts) - counts / 2.0
+    steps = np.diff(rank)
+    moment = np.concatenate([[0.0], np.cumsum(steps * (x[1:] + x[:-1]) / 2.0)])
+    edges = np.clip(inner - origin, x[0], x[-1])
+    bounds = np.concatenate([x[:1], edges, x[-1:]])
+    if len(x) < 2:
+        return np.full(len(inner) + 1, np.nan)
+    row = np.clip(np.searchsorted(x, bounds, side="right") - 1, 0, len(x) - 2)
+    part = (bounds - x[row]) / np.diff(x)[row] * steps[row]
+    summed = rank[row] + part
+    first = moment[row] + part * (bounds + x[row]) / 2.0
+    number = np.diff(summed)
+    mean = np.divide(
+        np.diff(first), number, out=np.full(len(number), np.nan), where=number > 1e-9 * rank[-1]
+    )
+    # Sums of many values round: a mean stays within its bin.
+    return np.asarray(np.clip(mean, bounds[:-1], bounds[1:]) + origin)

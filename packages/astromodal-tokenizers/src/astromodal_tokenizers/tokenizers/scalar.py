@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from astromodal_tokenizers.artifacts import field_from_record, field_record
 from astromodal_tokenizers.hypercube import number_column
+from astromodal_tokenizers.threads import each_part
 from astromodal_tokenizers.tokenizers.bins import MISSING, Bins
 from astromodal_tokenizers.tokenizers.blocks import CodeBlock
 
 __all__ = ["ScalarColumn", "ScalarTokenizer"]
+
+# Rows of a part: many, since each column's table of cells has to come into the cache anew.
+_PART_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,22 @@ class ScalarTokenizer:
 
     def encode(self, table: pa.Table) -> NDArray[np.uint16]:
         """Codes of rows (ndarray of uint16, shape (n, columns)); `MISSING` where null or NaN."""
-        result = np.empty((len(self.columns), table.num_rows), dtype=np.uint16)
-        for place, column in enumerate(self.columns):
-            values = number_column(table[column.name])
-            # Infinity is no measurement.
-            if not np.isfinite(values.sum()):
-                values = np.where(np.isfinite(values), values, np.nan)
-            result[place] = column.bins.encode(values)
-        # Turned at the end, in one go: columns of a row-major array are far apart in memory.
-        return np.ascontiguousarray(result.T)
+        result = np.empty((table.num_rows, len(self.columns)), dtype=np.uint16)
+        columns = [number_column(table[column.name]) for column in self.columns]
+
+        def encode(part: slice) -> None:
+            # Turned at the end, in one go: columns of a row-major array are far apart in memory.
+            codes = np.empty((len(columns), part.stop - part.start), dtype=np.uint16)
+            for place, (column, values) in enumerate(zip(self.columns, columns, strict=True)):
+                some = values[part]
+                # Infinity is no measurement.
+                if not np.isfinite(some.sum()):
+                    some = np.where(np.isfinite(some), some, np.nan)
+                codes[place] = column.bins.encode(some)
+            result[part] = codes.T
+
+        each_part(encode, table.num_rows, _PART_ROWS)
+        return result
 
     def decode(self, tokens: NDArray[np.uint16]) -> list[tuple[pa.Field, pa.Array]]:
         """Columns of the hypercube from codes of shape (n, columns)."""

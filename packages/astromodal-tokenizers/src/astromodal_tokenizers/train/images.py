@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,6 +39,10 @@ _NOISE_IMAGES = 512
 _OUTER_WEIGHT = 0.3
 # The source fills about this part of the side.
 _INNER_SHARE = 0.25
+# The learning rate rises over the first part of the steps, and falls to this part of itself.
+_WARMUP = 0.05
+_LAST_RATE = 0.01
+_MAX_GRADIENT = 1.0
 
 
 def fit_images(
@@ -151,9 +156,11 @@ class _Cutouts(IterableDataset[tuple[Tensor, Tensor]]):
         self._epoch += 1
         units = [(c, g) for c, cube in enumerate(self._cubes) for g in range(cube.num_row_groups)]
         order = random.permutation(len(units))
-        rank, share = _share_of_process()
-        mine = [units[number] for number in order[rank::share]]
-        for images in Prefetch(self._images(mine)):
+        # Processes of a distributed run take as many images of each row group, or the one that had
+        # more would wait for ever for the others.
+        rank, share = _share_of_process() if self._split == TRAIN else (0, 1)
+        for found in Prefetch(self._images([units[number] for number in order])):
+            images = found[rank::share][: len(found) // share]
             batch = self._configuration.image.batch_size
             shuffled = random.permutation(len(images))
             for start in range(0, len(images), batch):
@@ -185,13 +192,14 @@ def _share_of_process() -> tuple[int, int]:
 class _Training(lightning.LightningModule):
     """The autoencoder, an average of its weights, and the best average so far."""
 
-    def __init__(self, network: Autoencoder, configuration: Configuration) -> None:
+    def __init__(self, network: Autoencoder, configuration: Configuration, steps: int) -> None:
         super().__init__()
         self.network = network
         self.averaged = copy.deepcopy(network).requires_grad_(requires_grad=False)
         self.best: dict[str, Tensor] = {}
         self.best_loss = float("inf")
         self._rate = configuration.image.learning_rate
+        self._steps = steps
         self._decay = configuration.image.ema_decay
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
@@ -229,8 +237,20 @@ class _Training(lightning.LightningModule):
         state = self.averaged.state_dict()
         self.best = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self._rate)
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self._rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _share_of_rate(self, step: int) -> float:
+        """A rise, then half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+        rise = max(1.0, _WARMUP * self._steps)
+        turn = min(1.0, step / max(1, self._steps))
+        fall = _LAST_RATE + (1.0 - _LAST_RATE) * (1.0 + math.cos(math.pi * turn)) / 2.0
+        return min(1.0, (step + 1) / rise) * fall
 
 
 def _loss(network: Autoencoder, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -257,9 +277,11 @@ def _train(
     has_validation = next(iter(loaders[1]), None) is not None
     if not has_validation:
         logger.warning("image: no cutout to validate with; all epochs are trained")
-    training = _Training(network, configuration)
     stop = EarlyStopping("validation_loss", patience=settings.patience)
-    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    precision = settings.precision
+    if precision == "auto":
+        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if half else "32-true"
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # Lightning's advice on worker processes does not fit data that a thread reads ahead.
@@ -269,8 +291,9 @@ def _train(
                 accelerator=settings.accelerator,
                 devices=settings.devices,
                 strategy=settings.strategy,
-                precision="bf16-mixed" if half else "32-true",
+                precision=precision,
                 max_epochs=settings.epochs,
+                gradient_clip_val=_MAX_GRADIENT,
                 callbacks=[stop] if has_validation else [],
                 logger=False,
                 enable_checkpointing=False,
@@ -279,15 +302,13 @@ def _train(
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
             )
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ConfigurationError(
-                "image", str(error), "what Lightning's Trainer takes"
-            ) from error
         except Exception as error:
             # Lightning has an error class of its own for hardware that is not there.
             raise ConfigurationError(
                 "image", str(error), "what Lightning's Trainer takes"
             ) from error
+        steps = _steps(configuration, cubes, trainer.world_size)
+        training = _Training(network, configuration, steps)
         trainer.fit(training, loaders[0], loaders[1] if has_validation else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -297,6 +318,17 @@ def _train(
     if training.best:
         result.load_state_dict(training.best)
     return result
+
+
+def _steps(configuration: Configuration, cubes: Sequence[Cube], processes: int) -> int:
+    """Steps of the whole training, if every source has a cutout."""
+    batch = configuration.image.batch_size * processes
+    batches = sum(
+        -(-len(rows) // batch)
+        for cube in cubes
+        for rows in iter_rows(cube, ["id"], configuration, TRAIN)
+    )
+    return configuration.image.epochs * max(1, batches)
 
 
 def _learn_codes(

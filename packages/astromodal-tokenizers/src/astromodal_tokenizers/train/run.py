@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 DISTRIBUTION = "astromodal-tokenizers"
 _ORDER = ("scalar", "spectrum", "image")
+# What starts the processes of a distributed run tells each its number in one of these.
+_NUMBERS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -> dict[str, Any]:
@@ -40,7 +43,8 @@ def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -
     Returns
     -------
     dict
-        ``codebooks``: path and checksum by family; ``vocabulary_size``.
+        ``output``; ``codebooks``: path and checksum by family; ``vocabulary_size``. Empty in all
+        processes but the first of a distributed run.
 
     Raises
     ------
@@ -58,6 +62,11 @@ def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -
             "modalities", f"none for {family}", "columns of such a modality", "see `inspect`"
         )
     output = configuration.output
+    if not _is_first_process(configuration):
+        # The others help to train the network; the first one does all the rest.
+        if "image" in wanted:
+            _learn(configuration, cubes, table, "image")
+        return {}
     for name in wanted:
         path = codebook_path(output, name)
         if path.exists() and not overwrite:
@@ -69,7 +78,7 @@ def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -
         remove_partials(path.parent, path.name)
         tokenizer = _learn(configuration, cubes, table, name)
         if tokenizer is None:
-            return result  # another process of a distributed run writes
+            return {}
         arrays, record = tokenizer.state()
         record["family"] = name
         record["synthetic"] = any(cube.synthetic for cube in cubes)
@@ -80,6 +89,13 @@ def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -
     vocabulary = write_vocabulary(output, split_record(configuration.split, configuration.seed))
     result["vocabulary_size"] = vocabulary["size"]
     return result
+
+
+def _is_first_process(configuration: Configuration) -> bool:
+    image = configuration.image
+    if image.strategy == "auto" and image.devices == 1:
+        return True
+    return all(os.environ.get(name, "0") == "0" for name in _NUMBERS)
 
 
 def _learn(

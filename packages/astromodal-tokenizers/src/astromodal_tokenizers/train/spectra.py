@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from astro_common.errors import InputError
 from astromodal_tokenizers.configuration import Configuration, SpectrumSettings
 from astromodal_tokenizers.hypercube import Cube, Rows, iter_rows, ragged_column
 from astromodal_tokenizers.modalities import Modality
-from astromodal_tokenizers.quantizers import make_quantizer, supported_size
+from astromodal_tokenizers.quantizers import FEWEST_PER_CODE, make_quantizer, supported_size
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.split import TRAIN
 from astromodal_tokenizers.tokenizers.bins import Bins, fit_bins
@@ -36,6 +35,9 @@ _FEWEST_SPECTRA = 2
 _FEWEST_VECTORS = 4
 # One code in so many is for pixels farther from the level than those that teach.
 _CODES_PER_OUTER = 32
+# Epochs of a light curve are alike: so many teach one code.
+_EPOCHS_PER_CODE = 16
+_FEWEST_LEVELS = 64
 # Bright levels may be coarser than the noise: to this share of them.
 _LEVEL_ERROR = 0.01
 
@@ -124,7 +126,8 @@ def _fit_group(
         vectors, _ = group.vectors(spectra, group.scale_codes(spectra))
         sample.add(vectors[_whole(spectra.valid, settings.patch)])
     vectors = sample.items()
-    size = _codebook_size(settings, vectors, modality.name)
+    taught = len(vectors) // (_EPOCHS_PER_CODE // FEWEST_PER_CODE if curve else 1)
+    size = _codebook_size(settings, taught, len(vectors), modality.name)
     if size is None:
         return None
     group.quantizer = make_quantizer(
@@ -146,16 +149,16 @@ def _whole(valid: NDArray[np.bool_], patch: int) -> NDArray[np.bool_]:
     return np.asarray(padded.reshape(rows, -1, patch).all(axis=2))
 
 
-def _codebook_size(settings: SpectrumSettings, vectors: NDArray[Any], name: str) -> int | None:
+def _codebook_size(settings: SpectrumSettings, taught: int, vectors: int, name: str) -> int | None:
     """The size that is asked for, or a smaller one if there are few vectors; None for too few."""
-    if len(vectors) < _FEWEST_VECTORS:
+    if vectors < _FEWEST_VECTORS:
         return None
-    size = supported_size(settings.codebook_size, len(vectors))
+    size = supported_size(settings.codebook_size, max(taught, _FEWEST_VECTORS))
     if size < settings.codebook_size:
         logger.warning(
             "%s: only %d vectors to learn from: %d codes in place of %d",
             name,
-            len(vectors),
+            vectors,
             size,
             settings.codebook_size,
         )
@@ -199,7 +202,8 @@ class _Scales:
             fit_bins(noise, settings.scale_codes, transform="identity"),
             fit_bins(
                 level[:, 0],
-                settings.scale_codes,
+                # Levels of a spectrum are alike: it teaches about one code.
+                min(settings.scale_codes, max(_FEWEST_LEVELS, self.spectra)),
                 transform="asinh" if relative else "identity",
                 errors=level[:, 1],
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -83,6 +84,11 @@ SMOKE_RUNS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
 
 # Modules that need an extra, by the beginning of their names: a bare environment has none.
 NEED_EXTRAS: dict[str, tuple[str, ...]] = {
+    "astro_common": (
+        "astro_common.benchmarking",
+        "astro_common.configuration",
+        "astro_common.figures",
+    ),
     "cfht_iqa": ("cfht_iqa.model.", "cfht_iqa.pipeline", "cfht_iqa.report.page"),
     "scone_io": ("scone_io.model.", "scone_io.tensorflow_data", "scone_io.torch_data"),
 }
@@ -117,6 +123,7 @@ class Package:
     commands: tuple[str, ...]
     requirements: tuple[str, ...]
     folder: Path
+    extras: tuple[str, ...] = ()
 
     @property
     def import_name(self) -> str:
@@ -131,7 +138,10 @@ def find_packages(root: Path) -> list[Package]:
         project: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         commands = tuple(sorted(project.get("scripts", {})))
         needed = tuple(project.get("dependencies", []))
-        packages.append(Package(project["name"], project["version"], commands, needed, path.parent))
+        extras = tuple(sorted(project.get("optional-dependencies", {})))
+        packages.append(
+            Package(project["name"], project["version"], commands, needed, path.parent, extras)
+        )
     return packages
 
 
@@ -175,10 +185,23 @@ def bare_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in hidden}
 
 
+def normalise(requirement: str) -> str:
+    """Return the name of a requirement as packages are compared: lower case, single hyphens."""
+    name = re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed_by_tests() -> list[str]:
+    """Read what the tests import besides the packages themselves."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = settings["dependency-groups"]
+    return [text for name in TEST_GROUPS for text in groups[name] if isinstance(text, str)]
+
+
 def install(package: Package, wheels: Path, work: Path, *, lowest: bool, tests: bool) -> Path:
     """Make an environment with one wheel and its dependencies and return its ``bin`` folder.
 
-    With `tests`, what the tests need comes on top.
+    With `tests`, the package's extras and what the tests need come on top.
     """
     environment = bare_environment()
     # The option --find-links would replace the folders that this variable names.
@@ -194,7 +217,9 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool, tests: 
         pinned = ["--resolution", "lowest-direct", *package.requirements]
     # A wheel of an earlier build with the same version may still be in uv's cache.
     fresh = [word for own in find_packages(ROOT) for word in ("--refresh-package", own.name)]
-    wheel = find_wheel(package, wheels)
+    wheel = str(find_wheel(package, wheels))
+    if tests and package.extras:
+        wheel = f"{wheel}[{','.join(package.extras)}]"
     pip = (*uv, "pip")
     into = (*pip, "install", "--quiet", "--python", python)
     run_step((*into, *fresh, *pinned, wheel), work, environment)
@@ -205,10 +230,10 @@ def install(package: Package, wheels: Path, work: Path, *, lowest: bool, tests: 
         frozen = run_step((*pip, "freeze", "--python", python), work, environment)
         pins = [line for line in frozen.splitlines() if "==" in line]
         held.write_text("\n".join(pins) + "\n", encoding="utf-8")
-        settings = ROOT / "pyproject.toml"
-        groups = [word for name in TEST_GROUPS for word in ("--group", f"{settings}:{name}")]
+        there = {normalise(line.partition("==")[0]) for line in pins}
+        wanted = [text for text in needed_by_tests() if normalise(text) not in there]
         tested = [] if lowest else ["-c", str(ROOT / "constraints.txt")]
-        run_step((*into, "-c", held, *tested, *groups), work, environment)
+        run_step((*into, "-c", held, *tested, *wanted), work, environment)
     return target / "bin"
 
 

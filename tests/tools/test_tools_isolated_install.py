@@ -86,3 +86,20 @@ def test_a_job_must_write_its_files(
         use(fake, binaries, tmp_path)
     (tmp_path / "two.txt").touch()
     assert "some-dist --help --version make" in use(fake, binaries, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("torch==2.13.0", "torch"),
+        ("Dask[distributed]", "dask"),
+        ("types_PyYAML >= 6", "types-pyyaml"),
+    ],
+)
+def test_names_of_requirements_are_compared_alike(text, name):
+    assert isolated_install.normalise(text) == name
+
+
+def test_tests_need_what_their_groups_name():
+    needed = {isolated_install.normalise(text) for text in isolated_install.needed_by_tests()}
+    assert {"pytest", "hypothesis", "torch"} <= needed

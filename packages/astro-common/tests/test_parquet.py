@@ -333,7 +333,7 @@ def test_encodings_follow_the_kind_of_column(tmp_path):
     assert chunks["id"].statistics.max == 19
     assert not chunks["image.list.element"].is_stats_set
     assert chunks["id"].compression == "ZSTD"
-    assert chunks["image.list.element"].compression == "LZ4"
+    assert chunks["image.list.element"].compression == "UNCOMPRESSED"
     assert pl.read_parquet(path)["image"].to_numpy().shape == (20, 1024)
     assert [len(row[0]) for row in duckdb.read_parquet(str(path)).select("image").fetchall()] == [
         1024
@@ -421,6 +421,26 @@ def test_nothing_is_left_when_the_block_raises(tmp_path, table):
     assert _names(tmp_path) == []
 
 
+def test_direct_writing_gives_the_same_file(tmp_path, table):
+    many = pa.concat_tables([table] * 40_000).combine_chunks()
+    for name, direct in (("cached", False), ("direct", True)):
+        with ParquetWriter(
+            tmp_path / name, SCHEMA, metadata={"k": 1}, compression="none", direct=direct
+        ) as writer:
+            for _ in range(6):
+                writer.write(many)
+    content = (tmp_path / "direct").read_bytes()
+    # More than both buffers, so that each has been used again.
+    assert len(content) > 20 << 20
+    assert content == (tmp_path / "cached").read_bytes()
+
+
+def test_nothing_is_left_of_a_direct_file_when_the_block_raises(tmp_path, table):
+    with pytest.raises(ZeroDivisionError):
+        _write(tmp_path / "a.parquet", SCHEMA, table, then=ZeroDivisionError(), direct=True)
+    assert _names(tmp_path) == []
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(OutputError, match="create the folder"):
         _write(tmp_path / "none" / "a.parquet", SCHEMA)
@@ -456,8 +476,8 @@ pixels = np.random.default_rng(0).normal(size=256 * 1024).astype(np.float32)
 images = pa.FixedSizeListArray.from_arrays(pa.array(pixels), 1024)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
-    with ParquetWriter(sys.argv[1], schema) as writer:
-        for _ in range(8):
+    with ParquetWriter(sys.argv[1], schema, direct=sys.argv[3] == "direct") as writer:
+        for _ in range(32):
             writer.write(pa.table([images], schema=schema))
 except OutputError as error:
     print(error)
@@ -465,11 +485,12 @@ except OutputError as error:
 """
 
 
-@pytest.mark.parametrize("limit", [100, 3_000_000])
-def test_file_that_outgrows_what_the_system_allows(tmp_path, limit):
+@pytest.mark.parametrize("way", ["cached", "direct"])
+@pytest.mark.parametrize("limit", [100, 3_000_000, 17_000_001])
+def test_file_that_outgrows_what_the_system_allows(tmp_path, limit, way):
     path = tmp_path / "a.parquet"
     done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, str(path), str(limit)],
+        [sys.executable, "-c", _LIMITED, str(path), str(limit), way],
         capture_output=True,
         text=True,
         check=False,

@@ -9,8 +9,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from measuring import Result, note, our_command, parser, peer_versions, report, require, run_process
 
+from astro_common.benchmarking import (
+    Result,
+    command_words,
+    note,
+    parser,
+    peer_versions,
+    report,
+    require,
+    run_process,
+)
 from sdss_spectra.mock import write_mock
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.preprocessing.steps import Preprocessing, clean
@@ -67,6 +76,7 @@ def main() -> None:
     arguments = options.parse_args()
     warnings.simplefilter("ignore")
     result = Result(
+        "sdss-spectra",
         "Ingest of spec-lite files",
         f"{arguments.files} synthetic files of 4,620 pixels onto {GRID.n_pixels}; the peer does "
         f"{arguments.peer_files} of them",
@@ -99,7 +109,10 @@ def main() -> None:
             os.link(path, small / path.name)
         runs = {}
         for kind, data in (("a tenth", small), ("all", folder / "all")):
-            words = our_command("preprocess", data, "-o", folder / f"{kind[-3:]}.parquet")
+            words = command_words("sdss_spectra",
+                "preprocess", data, "-o", folder / f"{kind[-3:]}.parquet", "--preproc-log",
+                folder / f"{kind[-3:]}.csv",
+            )  # fmt: skip
             runs[kind] = run_process(words)
             result.measured(
                 f"preprocess command, {kind} of the files", runs[kind].seconds,

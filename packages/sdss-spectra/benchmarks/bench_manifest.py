@@ -8,8 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from measuring import Result, note, parser, peer_versions, report, require
-
+from astro_common.benchmarking import Result, note, parser, peer_versions, report, require
 from sdss_spectra.files import find_files
 from sdss_spectra.manifest import ManifestSettings, manifest_row
 from sdss_spectra.mock import write_mock
@@ -35,7 +34,10 @@ def ours(folder: Path) -> dict[str, str]:
 def main() -> None:
     arguments = parser(__doc__ or "").parse_args()
     result = Result(
-        "Manifest", "700 synthetic spec-lite files", versions=peer_versions("numpy", "astropy")
+        "sdss-spectra",
+        "Manifest",
+        "700 synthetic spec-lite files",
+        versions=peer_versions("numpy", "astropy"),
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

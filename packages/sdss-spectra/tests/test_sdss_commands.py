@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import http.server
 import json
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -215,96 +211,6 @@ def test_ablations_are_run(classes, tmp_path, run):
     assert [row["experiment"] for row in rows] == ["Baseline", "Wavelet"]
     assert list(rows[0]) == ["experiment", "description", "accuracy", "macro_f1", "notes"]
     assert 0 <= float(rows[0]["accuracy"]) <= 1
-
-
-class _Archive(http.server.BaseHTTPRequestHandler):
-    """Serves files below a folder with ranges; cuts the first answer short if told to."""
-
-    folder: Path
-    cut_once: set[str]
-
-    def do_GET(self):
-        path = self.folder / self.path.lstrip("/")
-        if not path.is_file():
-            self.send_error(404)
-            return
-        data = path.read_bytes()
-        start = 0
-        asked = self.headers.get("Range")
-        if asked:
-            start = int(asked.split("=")[1].rstrip("-"))
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
-        body = data[start:]
-        if self.path in self.cut_once:
-            self.cut_once.discard(self.path)
-            body = body[: len(body) // 2]
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def archive(tmp_path):
-    """A local archive in the layout of SDSS with two spectra."""
-    for fiber in (1, 2):
-        write_spec(
-            tmp_path / "www" / "v5_13_2" / "spectra" / "lite" / "0266"
-            / f"spec-0266-51602-{fiber:04d}.fits",
-            fiber=fiber, seed=fiber,
-        )  # fmt: skip
-    handler = type("Handler", (_Archive,), {"folder": tmp_path / "www", "cut_once": set()})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server, handler
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_fetch_continues_checks_and_skips(archive, tmp_path, run):
-    server, handler = archive
-    handler.cut_once.add("/v5_13_2/spectra/lite/0266/spec-0266-51602-0001.fits")
-    wanted = tmp_path / "list.txt"
-    wanted.write_text("266-51602-1\n266-51602-2\n266-51602-3\n")
-    words = ["fetch", wanted, "-o", tmp_path / "got", "--base-url",
-             f"http://127.0.0.1:{server.server_port}", "--retries", 2]  # fmt: skip
-    status, _, _ = run(*words)
-    assert status == 3
-    for fiber in (1, 2):
-        name = f"spec-0266-51602-{fiber:04d}.fits"
-        source = next((tmp_path / "www").rglob(name))
-        assert (tmp_path / "got" / "0266" / name).read_bytes() == source.read_bytes()
-    failure = json.loads((tmp_path / "got" / "failures.jsonl").read_text())
-    assert failure["path"] == "0266/spec-0266-51602-0003.fits"
-    assert "404" in failure["reason"]
-    before = (tmp_path / "got" / "0266" / "spec-0266-51602-0001.fits").stat().st_mtime_ns
-    run(*words)
-    assert (tmp_path / "got" / "0266" / "spec-0266-51602-0001.fits").stat().st_mtime_ns == before
-    rows = rows_of(tmp_path / "got" / "fetched.csv")
-    assert (
-        rows[0]["checksum"]
-        == hashlib.sha256((tmp_path / "got" / rows[0]["file_path"]).read_bytes()).hexdigest()
-    )
-    assert not list((tmp_path / "got").rglob("*.part*"))
-
-
-def test_fetch_refuses_a_file_of_another_checksum(archive, tmp_path, run):
-    server, _ = archive
-    wanted = tmp_path / "list.csv"
-    wanted.write_text(f"plate,mjd,fiber,checksum\n266,51602,1,{'0' * 64}\n")
-    status, _, err = run(
-        "fetch", wanted, "-o", tmp_path / "got", "--base-url",
-        f"http://127.0.0.1:{server.server_port}", "--retries", 0,
-    )  # fmt: skip
-    assert status == 3
-    assert "sha256" in err
-    assert not list((tmp_path / "got").rglob("*.fits*"))
 
 
 def test_an_interrupted_run_leaves_nothing(classes, tmp_path):

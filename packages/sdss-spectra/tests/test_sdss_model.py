@@ -15,6 +15,7 @@ from sdss_spectra.mock import write_mock
 from sdss_spectra.model.architecture import Network, forward, softmax
 from sdss_spectra.model.augmentation import Augmentation, augment
 from sdss_spectra.model.bins import Bins
+from sdss_spectra.model.components import Components, combined, fit_components
 from sdss_spectra.model.inputs import InputSettings, channels
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.splits import split_spectra
@@ -151,6 +152,80 @@ def test_a_network_learns_one_batch_by_heart():
     assert (told == classes).all()
 
 
+def line_spectra(count, seed, n_pixels=512):
+    """Channels of three kinds of spectra, told apart by the place of one line."""
+    random = np.random.default_rng(seed)
+    classes = np.arange(count) % 3
+    values = random.normal(0, 0.2, (count, n_pixels)).astype(np.float32)
+    for row, number in enumerate(classes):
+        for centre in (100, 200 + 80 * number):
+            place = (np.arange(n_pixels) - centre) / 4.0
+            values[row] -= 5 * np.exp(-0.5 * place**2).astype(np.float32)
+    return values, classes
+
+
+@pytest.mark.parametrize("shift", [-4, 0, 3])
+@pytest.mark.parametrize("side", ["all", "blue", "red"])
+def test_components_hold_for_velocities_and_missing_wavelengths(shift, side):
+    values, classes = line_spectra(60, 1)
+    fitted = fit_components(values, np.ones(values.shape, bool), classes, 3, 4)
+    fresh, truth = line_spectra(30, 2)
+    fresh = np.roll(fresh, shift, axis=1)
+    present = np.ones(fresh.shape, bool)
+    present[:, {"all": slice(0, 0), "blue": slice(0, 150), "red": slice(420, 512)}[side]] = False
+    told = fitted.probabilities(fresh * present, present)
+    assert told.sum(axis=1) == pytest.approx(1.0)
+    assert (told.argmax(axis=1) == truth).all()
+
+
+def test_components_of_whole_spectra_are_those_of_a_singular_value_decomposition():
+    values, classes = line_spectra(45, 3)
+    fitted = fit_components(values, np.ones(values.shape, bool), classes, 3, 0)
+    centred = values - values.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    assert fitted.variance[:3] == pytest.approx(sizes[:3] ** 2 / 45, rel=1e-4)
+    assert np.abs((fitted.axes[:3] * axes[:3]).sum(axis=1)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_components_keep_through_a_file_and_a_class_may_be_absent():
+    values, classes = line_spectra(30, 4)
+    classes = np.where(classes == 2, 3, classes)
+    present = np.ones(values.shape, bool)
+    fitted = fit_components(values, present, classes, 4, 2)
+    again = Components.from_arrays(fitted.arrays(), 2)
+    told = again.probabilities(values, present)
+    assert np.array_equal(told, fitted.probabilities(values, present))
+    assert told[:, 2].max() < 1e-6
+    broken = {**fitted.arrays(), "mean": fitted.mean[:-1]}
+    with pytest.raises(ValueError, match="unlike shapes"):
+        Components.from_arrays(broken, 2)
+
+
+def test_classes_are_averaged_and_bins_keep_their_proportions():
+    bins = Bins(("F", "G"))
+    share = np.full((1, 20), 0.05)
+    share[0, :2] = 0.04, 0.06
+    found = combined(share, bins.membership, np.array([[0.9, 0.1]]))
+    assert bins.class_probabilities(found)[0] == pytest.approx([0.7, 0.3])
+    assert found[0, 0] / found[0, 1] == pytest.approx(0.04 / 0.06)
+
+
+def test_the_temperature_changes_no_class(trained):
+    from sdss_spectra.dataset import load_dataset
+    from sdss_spectra.model.files import load_model
+
+    model = load_model(trained / "m")
+    arrays = load_dataset(trained / "data", model.preprocessing).arrays()
+    told = []
+    for model.temperature in (0.5, 1.0, 3.0):
+        shares, codes = model.predict(*arrays)
+        assert shares.sum(axis=1) == pytest.approx(1.0)
+        told.append((shares.argmax(axis=1), shares.max(axis=1).mean(), codes))
+    assert np.array_equal(told[0][0], told[1][0])
+    assert np.array_equal(told[1][0], told[2][0])
+    assert told[0][1] > told[1][1] > told[2][1]
+
+
 def test_bins_hold_the_subtype():
     bins = Bins(("F", "G", "WD"))
     target = bins.targets(np.array([1, 2, 0]), np.array([42.0, np.nan, np.nan]), 1.0)
@@ -181,8 +256,8 @@ def test_augmentation_shifts_a_line_by_its_velocity():
     x = np.arange(2048)
     flux = np.tile(1 - 0.6 * np.exp(-0.5 * ((x - 1000) / 6.0) ** 2), (200, 1)).astype(np.float32)
     settings = Augmentation(
-        velocity_kms=500, max_ebv=0, max_blur_pixels=0, min_snr=300, max_cut=0, gap_fraction=0,
-        mix_range=0,
+        velocity_kms=500, max_ebv=0, max_blur_pixels=0, min_snr=300, max_cut=0, deep_cut=0,
+        gap_fraction=0, mix_range=0,
     )  # fmt: skip
     new, mask, code = augment(
         flux, np.zeros(flux.shape, bool), np.full(200, 42.0), np.zeros(200, np.int64), grid.loglam,
@@ -194,6 +269,20 @@ def test_augmentation_shifts_a_line_by_its_velocity():
     assert np.abs(places - 1000).max() > 1
     assert (code == 42.0).all()
     assert mask.mean() < 0.01
+
+
+def test_augmentation_hides_up_to_half_of_some_spectra():
+    flux = np.ones((400, 500), np.float32)
+    settings = Augmentation(max_ebv=0, max_blur_pixels=0, max_cut=0, gap_fraction=0, mix_range=0)
+    _, mask, _ = augment(
+        flux, np.zeros(flux.shape, bool), np.full(400, 42.0), np.zeros(400, np.int64),
+        LogGrid(3.55, 8e-4, 500).loglam, settings, np.random.default_rng(6),
+    )  # fmt: skip
+    hidden = mask.mean(axis=1)
+    assert 0.5 < hidden.max() <= 0.61
+    assert 0.1 < (hidden > 0.05).mean() < 0.25
+    assert mask[:, 0].any()
+    assert mask[:, -1].any()
 
 
 def test_augmentation_is_reproducible(classes):

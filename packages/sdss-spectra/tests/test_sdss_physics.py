@@ -290,3 +290,18 @@ def test_gaps_are_no_lines():
     mask[600:700] = True
     flux = np.where(mask, 0.0, 1.0)
     assert find_lines(wavelength, flux, np.where(mask, 0.0, 1e4), mask) == []
+
+
+def test_a_hump_of_the_continuum_is_no_emission_line_and_a_line_on_it_is():
+    wavelength = 10.0 ** (3.6 + 1e-4 * np.arange(3000))
+    x = np.arange(3000)
+    hump = 1.0 + 0.06 * np.exp(-0.5 * ((x - 1500) / 150.0) ** 2)
+    hump -= 0.4 * np.exp(-0.5 * ((x - 1250) / 20.0) ** 2)
+    hump -= 0.4 * np.exp(-0.5 * ((x - 1750) / 20.0) ** 2)
+    flux = hump + np.random.default_rng(5).normal(0, 0.005, 3000)
+    ivar, mask = np.full(3000, 0.005**-2), np.zeros(3000, bool)
+    kinds = [row["kind"] for row in find_lines(wavelength, flux, ivar, mask)]
+    assert kinds == ["absorption", "absorption"]
+    rows = find_lines(wavelength, flux + 0.3 * np.exp(-0.5 * ((x - 1500) / 4.0) ** 2), ivar, mask)
+    assert [row["kind"] for row in rows] == ["absorption", "emission", "absorption"]
+    assert rows[1]["wavelength_A"] == pytest.approx(wavelength[1500], abs=0.3)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from astro_common.command import run_command
+from astro_common.command import command_parser, run_command
 from sdss_spectra import __version__
 from sdss_spectra.commands import (
     ablate,
@@ -49,16 +49,13 @@ _VERBS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command with all its verbs."""
-    parser = argparse.ArgumentParser(
-        prog="sdss-spectra",
-        description="SDSS 1-D spectra: tables of what they are, cleaned spectra, lines, and a "
+    return command_parser(
+        "sdss-spectra",
+        __version__,
+        "SDSS 1-D spectra: tables of what they are, cleaned spectra, lines, and a "
         "classifier of stellar types trained and judged on them.",
+        _VERBS,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for module in _VERBS:
-        module.add_parser(verbs)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

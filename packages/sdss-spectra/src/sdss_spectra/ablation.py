@@ -61,6 +61,14 @@ EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] 
         "four scales of a stationary Haar transform as channels",
         lambda settings: replace(settings, inputs=replace(settings.inputs, wavelets=True)),
     ),
+    "No_Components": (
+        "the network alone, without the linear classifier of spectral components",
+        lambda settings: replace(settings, with_components=False),
+    ),
+    "Plain_CNN": (
+        "the convolutional network without residual blocks",
+        lambda settings: replace(settings, network=replace(settings.network, architecture="cnn")),
+    ),
     "No_Augmentation": (
         "only the spectra as they are",
         lambda settings: replace(settings, augmentation=None),
@@ -114,7 +122,8 @@ def run_ablation(
             failures=failures,
         )
         account = dataset.account
-        test = train_on(dataset, changed).test
+        found = train_on(dataset, changed)
+        test = found.test
         if test is None:
             notes = "no spectra were held out"
         else:
@@ -123,6 +132,9 @@ def run_ablation(
             notes = (
                 f"{test['spectra']} spectra of {test['stars']} stars{spread}, seed {settings.seed}"
             )
+            checked = found.model.record["validation_accuracy"]
+            if checked is not None:
+                notes += f"; accuracy on the validation set {checked:.3f}"
             logger.info("%s: accuracy %.3f", name, test["accuracy"])
         rows.append(
             {

@@ -1,8 +1,8 @@
 """Spectra from the SDSS archive, by plate, MJD and fibre.
 
 Files are downloaded beside their place, continued where a run was cut off, checked, and renamed.
-The archive gives SHA-1 sums (``*.sha1sum``) of whole plates; where the caller has none, the file
-must be as long as the server said, and be readable as a spectrum.
+A file must have the SHA-1 sum that the archive keeps beside it, see `ArchiveSums`, and the sum that
+the list gives; it must be as long as the server said, and be the spectrum that was asked for.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import AstroError, ConfigurationError, InputError
+from sdss_spectra.checksums import ArchiveSums
 from sdss_spectra.readers import read_spectrum
 
 __all__ = ["Request", "fetch_one", "read_requests", "url_of"]
@@ -122,14 +123,36 @@ def url_of(request: Request, base_url: str | None, *, lite: bool = True) -> str:
 
 
 def fetch_one(
-    request: Request, folder: Path, *, base_url: str | None, lite: bool, retries: int
+    request: Request,
+    folder: Path,
+    *,
+    base_url: str | None,
+    lite: bool,
+    retries: int,
+    sums: ArchiveSums | None = None,
 ) -> tuple[Path, str]:
     """Fetch one spectrum.
+
+    Parameters
+    ----------
+    request : Request
+        Which.
+    folder : Path
+        It goes into a folder of its plate below this one.
+    base_url : str or None
+        Another archive of the same layout.
+    lite : bool
+        Without the single exposures.
+    retries : int
+        How often a download that breaks off is continued.
+    sums : ArchiveSums, optional
+        Sums of the archive; none are asked for without it.
 
     Returns
     -------
     (Path, str)
-        The file, and ``fetched`` or ``there`` if it was there and sound.
+        The file, and what it was checked against beside its content: ``list``, ``archive``,
+        ``list and archive`` or ``length``.
 
     Raises
     ------
@@ -137,15 +160,20 @@ def fetch_one(
         The archive has no such file, does not answer, or sends another file.
     """
     target = folder / f"{request.plate:04d}" / request.name
+    url = url_of(request, base_url, lite=lite)
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise InputError(url, "another kind of address", "http or https")
+    told = {"list": request.checksum, "archive": None if sums is None else sums.of(url)}
+    expected = {name: value for name, value in told.items() if value is not None}
+    checked = " and ".join(expected) or "length"
     if target.exists():
         try:
-            _verify(target, request)
+            _verify(target, request, expected)
         except AstroError:
             logger.warning("%s: damaged; it is fetched again", target)
         else:
-            return target, "there"
+            return target, checked
     target.parent.mkdir(parents=True, exist_ok=True)
-    url = url_of(request, base_url, lite=lite)
     part = target.with_name(f"{target.name}.part")
     for attempt in range(retries + 1):
         try:
@@ -158,21 +186,19 @@ def fetch_one(
                 raise InputError(url, f"no answer ({error})", "the archive", "try again") from error
             time.sleep(min(2.0**attempt * 0.2, 10.0))
     try:
-        _verify(part, request)
+        _verify(part, request, expected)
     except AstroError as error:
         # What is whole and wrong would never become right by continuing it.
         part.unlink(missing_ok=True)
         raise InputError(url, error.reason, "the spectrum", "try again") from error
     with atomic_path(target, overwrite=True) as partial:
         part.replace(partial)
-    return target, "fetched"
+    return target, checked
 
 
 def _download(url: str, part: Path) -> None:
     """Download to `part`, after what it holds already."""
     have = part.stat().st_size if part.exists() else 0
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise InputError(url, "another kind of address", "http or https")
     request = urllib.request.Request(url, headers={"User-Agent": "sdss-spectra"})  # noqa: S310
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -200,13 +226,13 @@ def _download(url: str, part: Path) -> None:
         raise ConnectionError(f"{size} of {expected} bytes came")
 
 
-def _verify(path: Path, request: Request) -> None:
-    if request.checksum is not None:
-        kind = "sha256" if len(request.checksum) == 64 else "sha1"
+def _verify(path: Path, request: Request, expected: Mapping[str, str]) -> None:
+    for source, checksum in expected.items():
+        kind = "sha256" if len(checksum) == 64 else "sha1"
         with path.open("rb") as file:
             found = hashlib.file_digest(file, kind).hexdigest()
-        if found != request.checksum:
-            raise InputError(path, f"{kind} {found}", request.checksum)
+        if found != checksum:
+            raise InputError(path, f"{kind} {found}", f"{checksum}, as the {source} says")
     cards: Any = read_spectrum(path).cards
     told = cards.integer("PLATE", "PLATEID"), cards.integer("MJD"), cards.integer("FIBERID")
     wanted = request.plate, request.mjd, request.fiber

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import find_peaks
 
 from sdss_spectra.bitmasks import DEFAULT_BITS
@@ -30,6 +30,9 @@ Floats = npt.NDArray[np.float64]
 # Wings of the broadest Balmer lines of A dwarfs.
 _MAX_HALF_WIDTH_A: Final = 80.0
 _CONTINUUM_ORDER: Final = 9
+# Emission must stand out from what lies about it: 0.02 dex of the grid of `own_grid`.
+_HUMP_PIXELS: Final = 201
+_HUMP_PERCENTILE: Final = 85.0
 
 COLUMNS: Final = (
     column("wavelength_A", "float64", "centre, vacuum, in the star's rest frame", "Angstrom"),
@@ -102,13 +105,15 @@ def find_lines(
     local = gaussian_filter1d(variance, settings.smooth_pixels, mode="nearest")
     noise = np.sqrt(np.maximum(local, 1e-12) * kernel_square)
     rows = []
-    for kind, sign in (("absorption", 1.0), ("emission", -1.0)):
-        scaled = sign * smooth / noise
+    # Between the wide lines of hot stars the flux stands above a stiff continuum: that is no line.
+    hump = np.maximum(percentile_filter(-smooth, _HUMP_PERCENTILE, _HUMP_PIXELS), 0.0)
+    for kind, sign, excess in (("absorption", 1.0, smooth), ("emission", -1.0, -smooth - hump)):
+        scaled = excess / noise
         # Prominence keeps the ripples on a slope of the continuum from being lines.
         peaks, _ = find_peaks(
             scaled, height=settings.min_significance, prominence=settings.min_significance
         )
-        peaks = peaks[good[peaks] & (sign * smooth[peaks] >= settings.min_depth)]
+        peaks = peaks[good[peaks] & (excess[peaks] >= settings.min_depth)]
         if not len(peaks):
             continue
         for peak in peaks:

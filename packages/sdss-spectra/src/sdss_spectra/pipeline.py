@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sdss_spectra.dataset import Dataset
     from sdss_spectra.files import SpectrumFile
     from sdss_spectra.labels.catalogue import Catalogue
+    from sdss_spectra.model.run import Run, RunSettings
     from sdss_spectra.preprocessing.steps import Preprocessing
 
 __all__ = ["main", "run_pipeline"]
@@ -54,16 +56,8 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
         Exit status: 3 if files could not be used.
     """
     from sdss_spectra.commands.options import catalogue_of, declared_of, status_of
-    from sdss_spectra.dataset import load_dataset
-    from sdss_spectra.files import find_files
     from sdss_spectra.model.keras_network import require_tensorflow
-    from sdss_spectra.model.run import (
-        class_lines,
-        prepare_folder,
-        train_on,
-        warn_of_size,
-        write_run,
-    )
+    from sdss_spectra.model.run import model_folder, write_run
     from sdss_spectra.reporting.model_figures import draw_history
 
     require_tensorflow()
@@ -71,8 +65,50 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     _check_outputs(arguments)
     declared_of(arguments)
     catalogue = catalogue_of(arguments)
-    if arguments.output is not None:
-        prepare_folder(arguments.output, arguments.overwrite)
+    with ExitStack() as stack:
+        if arguments.output is not None:
+            stack.enter_context(model_folder(arguments.output, arguments.overwrite))
+        dataset, found = _trained(arguments, settings, catalogue)
+        if arguments.output is not None:
+            write_run(arguments.output, found)
+    if arguments.history_plot is not None:
+        draw_history(found.history.rows, arguments.history_plot, overwrite=True)
+    if arguments.plot_example is not None:
+        _draw_example(arguments)
+    if not arguments.no_show_history:
+        _show(found.history.rows)
+    last = found.history.rows[-1]
+    if arguments.json:
+        test = found.test
+        print_json(
+            {
+                "classes": {name: dataset.names.count(name) for name in sorted(set(dataset.names))},
+                "history": last,
+                "test": None if test is None else {k: v for k, v in test.items() if k != "curves"},
+                "failed": dataset.account.num_failed,
+            }
+        )
+        return status_of(dataset.account)
+    print(f"training accuracy: {last['accuracy']:.3f} (network, last epoch)")
+    if last["val_accuracy"] is not None:
+        print(f"validation accuracy: {last['val_accuracy']:.3f} (network, last epoch)")
+    if found.test is not None:
+        print(
+            f"test accuracy: {found.test['accuracy']:.3f} of {found.test['spectra']} spectra "
+            "(network and spectral components)"
+        )
+    return status_of(dataset.account)
+
+
+def _trained(
+    arguments: argparse.Namespace, settings: RunSettings, catalogue: Catalogue | None
+) -> tuple[Dataset, Run]:
+    """Read and label the spectra, write the tables that were asked for, and train."""
+    from sdss_spectra.commands.train import show_epoch
+    from sdss_spectra.dataset import load_dataset
+    from sdss_spectra.files import find_files
+    from sdss_spectra.model.run import class_lines, train_on, warn_of_size
+
     files = find_files(
         arguments.data,
         strip_prefix=arguments.catalog_strip_prefix,
@@ -93,38 +129,10 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     _report_fallback(dataset, catalogue)
     warn_of_size(dataset.names)
     _write_tables(arguments, files, catalogue, settings.preprocessing)
-    from sdss_spectra.commands.train import show_epoch
-
-    found = train_on(dataset, settings, on_epoch=show_epoch)
-    if arguments.output is not None:
-        write_run(arguments.output, found, overwrite=True)
-    if arguments.history_plot is not None:
-        draw_history(found.history.rows, arguments.history_plot, overwrite=True)
-    if arguments.plot_example is not None:
-        _draw_example(arguments)
-    if not arguments.no_show_history:
-        _show(found.history.rows)
-    last = found.history.rows[-1]
-    if arguments.json:
-        test = found.test
-        print_json(
-            {
-                "classes": {name: dataset.names.count(name) for name in sorted(set(dataset.names))},
-                "history": last,
-                "test": None if test is None else {k: v for k, v in test.items() if k != "curves"},
-                "failed": dataset.account.num_failed,
-            }
-        )
-        return status_of(dataset.account)
-    print(f"training accuracy: {last['accuracy']:.3f}")
-    if last["val_accuracy"] is not None:
-        print(f"validation accuracy: {last['val_accuracy']:.3f}")
-    if found.test is not None:
-        print(f"test accuracy: {found.test['accuracy']:.3f} of {found.test['spectra']} spectra")
-    return status_of(dataset.account)
+    return dataset, train_on(dataset, settings, on_epoch=show_epoch)
 
 
-def _settings(arguments: argparse.Namespace) -> Any:
+def _settings(arguments: argparse.Namespace) -> RunSettings:
     from astro_common.errors import ConfigurationError
     from sdss_spectra.model.architecture import Network
     from sdss_spectra.model.run import RunSettings
@@ -226,34 +234,57 @@ def _write_tables(
     from sdss_spectra.preprocessing import log
     from sdss_spectra.preprocessing.store import cleaned_record
     from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import write_table
+    from sdss_spectra.tables import open_table
 
     stamp = log.time_stamp(arguments.manifest_created_at, "--manifest-created-at")
 
-    def rows(function: Any) -> list[Any]:
-        return each_spectrum(files, function, Account(), workers=arguments.workers)
+    def write(path: Path, columns: Any, kind: str | None, function: Any, rows_of: Any) -> None:
+        """Write what `rows_of` makes of the function's result for each spectrum."""
+        with open_table(
+            path, columns, overwrite=arguments.overwrite, file_format=kind
+        ) as write_row:
 
-    def write(path: Path, columns: Any, values: Any, kind: str | None) -> None:
-        write_table(path, columns, values, overwrite=arguments.overwrite, file_format=kind)
+            def consume(result: Any) -> None:
+                for row in rows_of(result):
+                    write_row(row)
+
+            each_spectrum(files, function, Account(), workers=arguments.workers, consume=consume)
 
     if arguments.metadata_table is not None:
-        found = rows(partial(metadata.metadata_row, declared=declared_of(arguments)))
-        write(arguments.metadata_table, metadata.COLUMNS, found, arguments.metadata_format)
+        write(
+            arguments.metadata_table,
+            metadata.COLUMNS,
+            arguments.metadata_format,
+            partial(metadata.metadata_row, declared=declared_of(arguments)),
+            lambda row: [row],
+        )
     if arguments.spectra_manifest is not None:
         of_all = manifest.ManifestSettings(
             stamp, arguments.survey, arguments.data_release, arguments.manifest_notes
         )
-        found = rows(partial(manifest.manifest_row, settings=of_all))
-        write(arguments.spectra_manifest, manifest.COLUMNS, found, arguments.manifest_format)
+        write(
+            arguments.spectra_manifest,
+            manifest.COLUMNS,
+            arguments.manifest_format,
+            partial(manifest.manifest_row, settings=of_all),
+            lambda row: [row],
+        )
     if arguments.label_table is not None:
-        found = [labels.label_row(item, catalogue) for item in rows(labels.facts_of)]
-        write(arguments.label_table, labels.COLUMNS, found, arguments.label_table_format)
+        write(
+            arguments.label_table,
+            labels.COLUMNS,
+            arguments.label_table_format,
+            labels.facts_of,
+            lambda facts: [labels.label_row(facts, catalogue)],
+        )
     if arguments.preproc_log is not None:
-        records = rows(partial(cleaned_record, settings=settings, with_steps=True))
-        found = [
-            row for item in records for row in log.log_rows(item["spec_id"], item["steps"], stamp)
-        ]
-        write(arguments.preproc_log, log.COLUMNS, found, arguments.preproc_log_format)
+        write(
+            arguments.preproc_log,
+            log.COLUMNS,
+            arguments.preproc_log_format,
+            partial(cleaned_record, settings=settings, with_steps=True),
+            lambda item: log.log_rows(item["spec_id"], item["steps"], stamp),
+        )
 
 
 def _draw_example(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,20 @@ from astro_common.atomic import atomic_path
 from astro_common.errors import ConfigurationError, OutputError
 from astro_common.parquet import ParquetWriter
 
-__all__ = ["FORMATS", "Column", "check_output", "column", "table_format", "write_table"]
+__all__ = [
+    "FORMATS",
+    "Column",
+    "check_output",
+    "column",
+    "open_table",
+    "table_format",
+    "write_table",
+]
 
 FORMATS = ("csv", "parquet")
 
 Column = pa.Field
+_ROWS_AT_ONCE = 4096
 
 
 def column(name: str, kind: str, description: str, unit: str = "") -> pa.Field:
@@ -66,6 +76,67 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(path, "its folder does not exist", action="create the folder")
 
 
+@contextmanager
+def open_table(
+    path: Path,
+    columns: Sequence[pa.Field],
+    *,
+    overwrite: bool,
+    file_format: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Write a table row by row under its place's temporary name, and rename it at the end.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    columns : sequence of pyarrow.Field
+        Columns in order.
+    overwrite : bool
+        Replace a table that exists.
+    file_format : str, optional
+        ``csv`` or ``parquet``; by the extension otherwise.
+    metadata : mapping, optional
+        What a Parquet file shall hold in its footer.
+
+    Yields
+    ------
+    callable
+        Takes one row: values by column name, None where missing. What is not a column is left out.
+
+    Raises
+    ------
+    OutputError
+        The table exists or cannot be written.
+    """
+    if table_format(path, file_format) == "csv":
+        with (
+            atomic_path(path, overwrite=overwrite) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([field.name for field in columns])
+            yield lambda row: writer.writerow([_text(row.get(f.name)) for f in columns])
+        return
+    schema = pa.schema(list(columns))
+    waiting: list[dict[str, Any]] = []
+    with ParquetWriter(path, schema, metadata=dict(metadata or {}), overwrite=overwrite) as output:
+
+        def keep(row: Mapping[str, Any]) -> None:
+            waiting.append({f.name: _plain(row.get(f.name)) for f in columns})
+            if len(waiting) >= _ROWS_AT_ONCE:
+                flush()
+
+        def flush() -> None:
+            output.write(pa.Table.from_pylist(waiting, schema=schema))
+            waiting.clear()
+
+        yield keep
+        if waiting:
+            flush()
+
+
 def write_table(
     path: Path,
     columns: Sequence[pa.Field],
@@ -75,43 +146,12 @@ def write_table(
     file_format: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write rows under their place's temporary name and rename.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    columns : sequence of pyarrow.Field
-        Columns in order.
-    rows : iterable of mapping
-        Values by column name; None where missing. What is not a column is left out.
-    overwrite : bool
-        Replace a table that exists.
-    file_format : str, optional
-        ``csv`` or ``parquet``; by the extension otherwise.
-    metadata : mapping, optional
-        What a Parquet file shall hold in its footer.
-
-    Raises
-    ------
-    OutputError
-        The table exists or cannot be written.
-    """
-    kind = table_format(path, file_format)
-    if kind == "csv":
-        with (
-            atomic_path(path, overwrite=overwrite) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([field.name for field in columns])
-            for row in rows:
-                writer.writerow([_text(row.get(field.name)) for field in columns])
-        return
-    schema = pa.schema(list(columns))
-    listed = [{f.name: _plain(row.get(f.name)) for f in columns} for row in rows]
-    with ParquetWriter(path, schema, metadata=dict(metadata or {}), overwrite=overwrite) as output:
-        output.write(pa.Table.from_pylist(listed, schema=schema))
+    """Write all rows of a table; see `open_table`."""
+    with open_table(
+        path, columns, overwrite=overwrite, file_format=file_format, metadata=metadata
+    ) as write:
+        for row in rows:
+            write(row)
 
 
 def _plain(value: Any) -> Any:

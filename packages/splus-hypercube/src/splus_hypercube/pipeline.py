@@ -160,6 +160,7 @@ def build_field(run: Run, field: Field) -> dict[str, Any]:
             metadata={METADATA_KEY: metadata},
             overwrite=True,
             column_options=_column_options,
+            direct=True,
         ) as writer:
             groups = iter_row_groups(run.schema, target, catalogue, cutouts, matches, group_rows)
             _write_behind(writer, groups)

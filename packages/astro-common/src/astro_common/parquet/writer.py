@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from astro_common.atomic import atomic_path
 from astro_common.errors import OutputError
 from astro_common.parquet.columns import ColumnOptionsSource, writer_arguments
+from astro_common.parquet.direct import DirectFile
 from astro_common.parquet.footer import TextLengths, footer_entries, is_reserved
 
 __all__ = ["ParquetWriter"]
@@ -38,12 +39,15 @@ class ParquetWriter:
     overwrite : bool, optional
         Replace a file that exists.
     compression : str, optional
-        Codec of all columns; by default zstd, but lz4 for images, which are nearly all noise.
+        Codec of all columns; by default zstd, but none for images, which are nearly all noise.
     column_options : mapping or callable, optional
         `ColumnOptions` by column name, or by a function of the field.
     max_rows : int, optional
         Longer tables are split into row groups of this many rows; by default a table is one row
         group.
+    direct : bool, optional
+        Write past the system's cache of files, which is for files of many gigabytes; see
+        `DirectFile`.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class ParquetWriter:
         compression: str = "auto",
         column_options: ColumnOptionsSource = None,
         max_rows: int | None = None,
+        direct: bool = False,
     ) -> None:
         self.path = Path(path)
         self.schema = schema
@@ -68,6 +73,7 @@ class ParquetWriter:
         self.num_rows = 0
         self._overwrite = overwrite
         self._max_rows = max_rows
+        self._direct = direct
         self._check_names()
         self._arguments = writer_arguments(schema, compression, column_options)
         self._lengths = TextLengths(schema)
@@ -78,13 +84,18 @@ class ParquetWriter:
     def __enter__(self) -> ParquetWriter:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_path(self.path, overwrite=self._overwrite))
-            self._file = stack.enter_context(pa.OSFile(str(partial), "wb"))
+            self._file = stack.enter_context(self._opened(partial))
             # The schema is stored by `_finish`, together with metadata that are known only then.
             self._writer = pq.ParquetWriter(
                 self._file, self.schema, store_schema=False, **self._arguments
             )
             self._stack = stack.pop_all()
         return self
+
+    def _opened(self, partial: Path) -> Any:
+        if self._direct:
+            return pa.PythonFile(DirectFile(partial), mode="w")
+        return pa.OSFile(str(partial), "wb")
 
     def write(self, table: pa.Table | pa.RecordBatch) -> None:
         """Append rows.

@@ -18,8 +18,9 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "fetch",
         "download spectra by plate, MJD and fibre; interrupted downloads are continued",
-        "Download spectra of a list from the SDSS archive into DIR/PLATE/, check them, and write "
-        "DIR/fetched.csv with checksums. Files that are there and sound are not fetched again.",
+        "Download spectra of a list from the SDSS archive into DIR/PLATE/, check them against the "
+        "archive's SHA-1 sums, and write DIR/fetched.csv. Files that are there and sound are not "
+        "fetched again.",
     )
     parser.add_argument(
         "list", type=Path, metavar="LIST", help="lines plate-mjd-fiber, or CSV with these columns"
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from astro_common.errors import ConfigurationError, InputError
     from astro_common.jobs.attempt import Failure
     from astro_common.jobs.failures import FailureFile
+    from sdss_spectra.checksums import ArchiveSums
     from sdss_spectra.fetch import fetch_one, read_requests, url_of
     from sdss_spectra.manifest import sha256_of
     from sdss_spectra.tables import column, write_table
@@ -50,16 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
     record = FailureFile(arguments.output / "failures.jsonl", "path")
     rows: list[dict[str, Any]] = []
     failed = 0
+    sums = ArchiveSums(arguments.retries)
     for request in requests:
         url = url_of(request, arguments.base_url, lite=not arguments.full)
         name = f"{request.plate:04d}/{request.name}"
         try:
-            path, state = fetch_one(
+            path, checked = fetch_one(
                 request,
                 arguments.output,
                 base_url=arguments.base_url,
                 lite=not arguments.full,
                 retries=arguments.retries,
+                sums=sums,
             )
         except InputError as error:
             failed += 1
@@ -67,11 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
             logging.getLogger(__name__).error("%s", error)
             continue
         record.discard(name)
-        rows.append({"file_path": name, "url": url, "checksum": sha256_of(path), "state": state})
+        rows.append(
+            {
+                "file_path": name,
+                "url": url,
+                "checksum": sha256_of(path),
+                "checked_against": checked,
+            }
+        )
     columns = [
         column("file_path", "string", "file below the folder"),
         column("url", "string", "where it came from"),
         column("checksum", "string", "SHA-256, hexadecimal"),
+        column("checked_against", "string", "sums of the archive, of the list, or length alone"),
     ]
     write_table(arguments.output / "fetched.csv", columns, rows, overwrite=True)
     if arguments.json:

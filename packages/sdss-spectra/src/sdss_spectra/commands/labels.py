@@ -42,9 +42,9 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the table."""
     from sdss_spectra.files import find_files
-    from sdss_spectra.labels.table import COLUMNS, facts_of, label_row
+    from sdss_spectra.labels.table import COLUMNS, LabelFacts, facts_of, label_row
     from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_output, open_table, table_format
 
     table_format(arguments.output, arguments.label_table_format)
     check_output(arguments.output, arguments.overwrite)
@@ -55,31 +55,37 @@ def run(arguments: argparse.Namespace) -> int:
         strip_suffix=arguments.catalog_strip_suffix,
     )
     account = Account()
-    facts = each_spectrum(
-        files,
-        facts_of,
-        account,
-        failures=failures_beside(arguments.output),
-        workers=arguments.workers,
-    )
-    rows = [label_row(item, catalogue) for item in facts]
-    write_table(
+    matched = 0
+    with open_table(
         arguments.output,
         COLUMNS,
-        rows,
         overwrite=arguments.overwrite,
         file_format=arguments.label_table_format,
-    )
-    matched = sum(row.get("label_source") is not None for row in rows)
+    ) as write:
+
+        def consume(facts: LabelFacts) -> None:
+            nonlocal matched
+            row = label_row(facts, catalogue)
+            matched += row.get("label_source") is not None
+            write(row)
+
+        each_spectrum(
+            files,
+            facts_of,
+            account,
+            failures=failures_beside(arguments.output),
+            workers=arguments.workers,
+            consume=consume,
+        )
     if arguments.json:
         print_json(
             {
                 "output": str(arguments.output),
-                "spectra": len(rows),
+                "spectra": account.num_spectra,
                 "labelled": matched,
                 "failed": account.num_failed,
             }
         )
     else:
-        print(f"{arguments.output}: {matched} of {len(rows)} spectra have a label")
+        print(f"{arguments.output}: {matched} of {account.num_spectra} spectra have a label")
     return status_of(account)

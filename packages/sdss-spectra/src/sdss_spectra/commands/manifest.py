@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sdss_spectra.manifest import COLUMNS, ManifestSettings, manifest_row
     from sdss_spectra.preprocessing.log import time_stamp
     from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_output, open_table, table_format
 
     table_format(arguments.output, arguments.manifest_format)
     check_output(arguments.output, arguments.overwrite)
@@ -65,24 +65,30 @@ def run(arguments: argparse.Namespace) -> int:
         strip_suffix=arguments.catalog_strip_suffix,
     )
     account = Account()
-    rows = each_spectrum(
-        files,
-        partial(manifest_row, settings=settings),
-        account,
-        failures=failures_beside(arguments.output),
-        workers=arguments.workers,
-    )
-    write_table(
+    with open_table(
         arguments.output,
         COLUMNS,
-        rows,
         overwrite=arguments.overwrite,
         file_format=arguments.manifest_format,
-    )
+    ) as write:
+        each_spectrum(
+            files,
+            partial(manifest_row, settings=settings),
+            account,
+            failures=failures_beside(arguments.output),
+            workers=arguments.workers,
+            consume=write,
+        )
     if arguments.json:
         print_json(
-            {"output": str(arguments.output), "spectra": len(rows), "failed": account.num_failed}
+            {
+                "output": str(arguments.output),
+                "spectra": account.num_spectra,
+                "failed": account.num_failed,
+            }
         )
     else:
-        print(f"{arguments.output}: {len(rows)} spectra, {account.num_failed} files failed")
+        print(
+            f"{arguments.output}: {account.num_spectra} spectra, {account.num_failed} files failed"
+        )
     return status_of(account)

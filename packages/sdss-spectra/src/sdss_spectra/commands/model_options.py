@@ -51,11 +51,14 @@ def add_training(parser: argparse.ArgumentParser, *, epochs: int = 35) -> None:
         "--patience", type=int, default=15, metavar="N", help="0: no early stop (15)"
     )
     group.add_argument(
-        "--members", type=positive_int, default=3, metavar="N", help="networks averaged (3)"
+        "--members", type=positive_int, default=2, metavar="N", help="networks averaged (2)"
     )
     group.add_argument("--no-class-weights", action="store_true", help="all spectra weigh alike")
     group.add_argument(
         "--no-augmentation", action="store_true", help="only the spectra as they are"
+    )
+    group.add_argument(
+        "--no-components", action="store_true", help="the network alone, no linear classifier"
     )
     group.add_argument(
         "--with-ivar", action="store_true", help="signal-to-noise ratio of each pixel as a channel"
@@ -122,6 +125,7 @@ def run_settings_of(arguments: argparse.Namespace, preprocessing: Preprocessing)
             strategy=arguments.strategy,
         ),
         augmentation=None if arguments.no_augmentation else Augmentation(),
+        with_components=not arguments.no_components,
         group_by=arguments.group_by,
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,

@@ -45,41 +45,44 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the store, and the log."""
+    from contextlib import ExitStack
+
     from sdss_spectra.files import find_files
     from sdss_spectra.preprocessing.log import COLUMNS, time_stamp
     from sdss_spectra.preprocessing.store import write_store
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_output, open_table, table_format
 
     settings = preprocessing_of(arguments)
     check_output(arguments.output, arguments.overwrite)
     timestamp = time_stamp(arguments.created_at)
-    log: list[dict[str, Any]] | None = None
     if arguments.preproc_log is not None:
         table_format(arguments.preproc_log, arguments.preproc_log_format)
         check_output(arguments.preproc_log, arguments.overwrite)
-        log = []
     files = find_files(
         arguments.data,
         strip_prefix=arguments.catalog_strip_prefix,
         strip_suffix=arguments.catalog_strip_suffix,
     )
-    account = write_store(
-        files,
-        arguments.output,
-        settings,
-        workers=arguments.workers,
-        overwrite=arguments.overwrite,
-        failures=failures_beside(arguments.output),
-        timestamp=timestamp,
-        log=log,
-    )
-    if log is not None:
-        write_table(
-            arguments.preproc_log,
-            COLUMNS,
-            log,
+    with ExitStack() as stack:
+        log = None
+        if arguments.preproc_log is not None:
+            log = stack.enter_context(
+                open_table(
+                    arguments.preproc_log,
+                    COLUMNS,
+                    overwrite=arguments.overwrite,
+                    file_format=arguments.preproc_log_format,
+                )
+            )
+        account = write_store(
+            files,
+            arguments.output,
+            settings,
+            workers=arguments.workers,
             overwrite=arguments.overwrite,
-            file_format=arguments.preproc_log_format,
+            failures=failures_beside(arguments.output),
+            timestamp=timestamp,
+            log=log,
         )
     if arguments.json:
         print_json(

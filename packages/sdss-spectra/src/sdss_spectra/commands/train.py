@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sdss_spectra.model.keras_network import require_tensorflow
     from sdss_spectra.model.run import (
         class_lines,
-        prepare_folder,
+        model_folder,
         train_on,
         warn_of_size,
         write_run,
@@ -76,19 +76,19 @@ def run(arguments: argparse.Namespace) -> int:
     preprocessing = preprocessing_of(arguments)
     settings = run_settings_of(arguments, preprocessing)
     catalogue = catalogue_of(arguments)
-    prepare_folder(arguments.output, arguments.overwrite)
-    dataset = load_dataset(
-        arguments.data,
-        preprocessing,
-        catalogue=catalogue,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-        workers=arguments.workers,
-        failures=failures_beside(arguments.output),
-    )
-    warn_of_size(dataset.names)
-    found = train_on(dataset, settings, on_epoch=show_epoch)
-    write_run(arguments.output, found, overwrite=True)
+    with model_folder(arguments.output, arguments.overwrite):
+        dataset = load_dataset(
+            arguments.data,
+            preprocessing,
+            catalogue=catalogue,
+            strip_prefix=arguments.catalog_strip_prefix,
+            strip_suffix=arguments.catalog_strip_suffix,
+            workers=arguments.workers,
+            failures=failures_beside(arguments.output),
+        )
+        warn_of_size(dataset.names)
+        found = train_on(dataset, settings, on_epoch=show_epoch)
+        write_run(arguments.output, found)
     test = found.test
     if arguments.json:
         kept = None if test is None else {k: v for k, v in test.items() if k != "curves"}

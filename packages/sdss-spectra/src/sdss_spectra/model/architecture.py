@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from astro_common.errors import ConfigurationError
 
@@ -124,18 +126,22 @@ def _convolve(values: Floats, kernel: Floats, dilation: int, stride: int = 1) ->
     `values` is (n, n_pixels, c), `kernel` (size, c, filters), as in Keras.
     """
     size, in_channels, filters = kernel.shape
-    n_pixels = values.shape[1]
+    num, n_pixels, _ = values.shape
     count = -(-n_pixels // stride)
-    reach = dilation * (size - 1)
-    total = max(0, (count - 1) * stride + reach + 1 - n_pixels)
-    padded = np.pad(values, ((0, 0), (total // 2, total - total // 2), (0, 0)))
-    # One product of matrices for all pixels: (n * count, size * c) by (size * c, filters).
-    patches = np.empty((len(values), count, size, in_channels), np.float32)
-    for place in range(size):
-        start = place * dilation
-        patches[:, :, place] = padded[:, start : start + (count - 1) * stride + 1 : stride]
-    product = patches.reshape(len(values) * count, -1) @ kernel.reshape(-1, filters)
-    return np.asarray(product.reshape(len(values), count, filters), np.float32)
+    total = max(0, (count - 1) * stride + dilation * (size - 1) + 1 - n_pixels)
+    padded = np.zeros((num, n_pixels + total, in_channels), np.float32)
+    padded[:, total // 2 : total // 2 + n_pixels] = values
+    # One product of matrices for all pixels: (num * count, size * c) by (size * c, filters).
+    each, pixel, channel = padded.strides
+    windows = as_strided(
+        padded,
+        (num, count, size, in_channels),
+        (each, stride * pixel, dilation * pixel, channel),
+        writeable=False,
+    )
+    patches = windows.reshape(num * count, size * in_channels)
+    product: Floats = patches @ kernel.reshape(-1, filters)
+    return product.reshape(num, count, filters)
 
 
 def _folded(kernel: Floats, norm: Sequence[Floats]) -> tuple[Floats, Floats]:
@@ -148,7 +154,15 @@ def _folded(kernel: Floats, norm: Sequence[Floats]) -> tuple[Floats, Floats]:
 def _stage(values: Floats, weights: _Weights, dilation: int, stride: int = 1) -> Floats:
     kernel, *norm = weights.take(5)
     folded, offset = _folded(kernel, norm)
-    return _convolve(values, folded, dilation, stride) + offset
+    found = _convolve(values, folded, dilation, stride)
+    found += offset
+    return found
+
+
+def _relu(values: Floats) -> Floats:
+    """Negative values become 0, in place."""
+    np.maximum(values, 0.0, out=values)
+    return values
 
 
 def forward(network: Network, arrays: Sequence[Floats], values: Floats) -> Floats:
@@ -173,10 +187,13 @@ def forward(network: Network, arrays: Sequence[Floats], values: Floats) -> Float
     for layer in network.layers(num_bins):
         kind = layer["kind"]
         if kind == "conv":
-            values = np.maximum(_stage(values, weights, layer["dilation"], layer["stride"]), 0.0)
+            values = _relu(_stage(values, weights, layer["dilation"], layer["stride"]))
         elif kind == "residual":
-            inner = np.maximum(_stage(values, weights, layer["dilation"]), 0.0)
-            values = np.maximum(values + _stage(inner, weights, layer["dilation"]), 0.0)
+            inner = _stage(
+                _relu(_stage(values, weights, layer["dilation"])), weights, layer["dilation"]
+            )
+            inner += values
+            values = _relu(inner)
         elif kind == "pool":
             size = layer["size"]
             count = values.shape[1] // size
@@ -184,14 +201,14 @@ def forward(network: Network, arrays: Sequence[Floats], values: Floats) -> Float
                 raise ConfigurationError(
                     "--depth", str(network.depth), "fewer stages for this grid"
                 )
-            values = values[:, : count * size].reshape(len(values), count, size, -1).max(axis=2)
+            values = reduce(np.maximum, (values[:, k : count * size : size] for k in range(size)))
         elif kind == "flatten":
             values = values.reshape(len(values), -1)
         else:
             kernel, bias = weights.take(2)
             values = values @ kernel + bias
             if kind == "dense":
-                values = np.maximum(values, 0.0)
+                values = _relu(values)
     return np.asarray(values, np.float32)
 
 

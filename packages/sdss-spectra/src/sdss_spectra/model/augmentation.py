@@ -39,6 +39,9 @@ class Augmentation:
         Lowest signal-to-noise ratio per pixel.
     max_cut : float
         Largest fraction of the pixels cut from the ends.
+    deep_cut : float
+        Largest fraction cut from one end of a fifth of the spectra: some spectrographs and
+        libraries cover half of the grid.
     gap_fraction : float
         Largest width of a gap inside, as a fraction of the pixels.
     mix_range : float
@@ -50,6 +53,7 @@ class Augmentation:
     max_blur_pixels: float = 1.5
     min_snr: float = 25.0
     max_cut: float = 0.12
+    deep_cut: float = 0.6
     gap_fraction: float = 0.02
     mix_range: float = 3.0
 
@@ -186,6 +190,10 @@ def _hidden(
 ) -> npt.NDArray[np.bool_]:
     pixel = np.arange(n_pixels)[None, :]
     cut = random.uniform(0.0, settings.max_cut, (count, 2)) * (random.random((count, 2)) < 0.5)
+    deep = random.random(count) < 0.2
+    cut[np.flatnonzero(deep), random.integers(0, 2, count)[deep]] = random.uniform(
+        0.0, settings.deep_cut, int(deep.sum())
+    )
     hidden = (pixel < cut[:, :1] * n_pixels) | (pixel >= (1.0 - cut[:, 1:]) * n_pixels)
     start = random.integers(0, n_pixels, (count, 1))
     width = random.uniform(0.0, settings.gap_fraction, (count, 1)) * n_pixels

@@ -17,7 +17,8 @@ from astro_common.errors import AstroError, InputError
 from astro_common.jsonable import jsonable
 from sdss_spectra.model.architecture import Network, forward, softmax
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.inputs import InputSettings, channels
+from sdss_spectra.model.components import Components, combined
+from sdss_spectra.model.inputs import InputSettings, channels, plain_channel
 from sdss_spectra.preprocessing.steps import Preprocessing
 
 __all__ = ["Model", "load_model", "save_model"]
@@ -43,7 +44,10 @@ class Model:
     record : dict
         How it was trained.
     temperature : float
-        By which logits are divided; found on the validation set.
+        By which logarithms of class probabilities are divided; found on the validation set. It
+        changes how sure the model is, not which class it tells.
+    components : Components or None
+        Linear classifier whose probabilities are averaged with the network's.
     """
 
     network: Network
@@ -53,14 +57,12 @@ class Model:
     weights: list[list[Floats]]
     record: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
+    components: Components | None = None
 
-    def bin_probabilities(
-        self,
-        flux: npt.NDArray[Any],
-        ivar: npt.NDArray[Any],
-        mask: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.float64]:
-        """Probabilities of the bins, mean of the members.
+    def predict(
+        self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Probabilities of the classes, and expected subtype codes.
 
         Parameters
         ----------
@@ -71,31 +73,46 @@ class Model:
 
         Returns
         -------
-        ndarray of float64, shape (n, n_bins)
-        """
-        found = np.empty((len(flux), len(self.bins.codes)))
-        for start in range(0, len(flux), _BATCH):
-            part = slice(start, start + _BATCH)
-            values = channels(
-                flux[part],
-                ivar[part],
-                mask[part],
-                self.preprocessing.grid.loglam_step,
-                self.inputs,
-            )
-            members = [
-                softmax(forward(self.network, arrays, values) / self.temperature)
-                for arrays in self.weights
-            ]
-            found[part] = np.mean(members, axis=0)
-        return found
+        probabilities : ndarray of float64, shape (n, n_classes)
+            Mean of the members, and of the components if there are any.
+        codes : ndarray of float64, shape (n,)
+            See `SpectralType.code`; NaN if the model knows no class of the sequence.
 
-    def predict(
+        Notes
+        -----
+        The components tell classes alone: the subtype is the network's, and may lie beyond an edge
+        of the class that both tell.
+        """
+        network, both = self._told(flux, ivar, mask)
+        return self.bins.class_probabilities(both), self.bins.expected_code(network)
+
+    def _told(
         self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Probabilities of the classes, and expected subtype codes."""
-        bins = self.bin_probabilities(flux, ivar, mask)
-        return self.bins.class_probabilities(bins), self.bins.expected_code(bins)
+        """Bins of the network, and of network and components, calibrated."""
+        grid = self.preprocessing.grid
+        network = np.empty((len(flux), len(self.bins.codes)))
+        both = np.empty_like(network)
+        for start in range(0, len(flux), _BATCH):
+            part = slice(start, start + _BATCH)
+            values = channels(flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs)
+            members = [softmax(forward(self.network, arrays, values)) for arrays in self.weights]
+            network[part] = both[part] = np.mean(members, axis=0)
+            if self.components is not None:
+                alone, present = plain_channel(
+                    flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs, values
+                )
+                told = self.components.probabilities(alone, present)
+                both[part] = combined(network[part], self.bins.membership, told)
+        return network, self._calibrated(both)
+
+    def _calibrated(self, found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Raise classes to 1 / temperature: the order of classes, and of bins in one, stays."""
+        membership = self.bins.membership
+        own = np.maximum(found @ membership, 1e-12)
+        powered = own ** (1.0 / self.temperature)
+        powered /= powered.sum(axis=1, keepdims=True)
+        return np.asarray(found * ((powered / own) @ membership.T))
 
 
 def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
@@ -111,6 +128,8 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         for member, weights in enumerate(model.weights)
         for place, array in enumerate(weights)
     }
+    if model.components is not None:
+        arrays |= {f"components_{k}": array for k, array in model.components.arrays().items()}
     target = folder / "weights.npz"
     with atomic_path(target, overwrite=overwrite) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -122,6 +141,9 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         "label_map": {name: number for number, name in enumerate(model.bins.classes)},
         "preprocessing": model.preprocessing.as_dict(),
         "members": len(model.weights),
+        "components_reach_pixels": None
+        if model.components is None
+        else model.components.reach_pixels,
         "temperature": model.temperature,
         "record": model.record,
     }
@@ -160,19 +182,32 @@ def load_model(folder: Path) -> Model:
         preprocessing = Preprocessing.from_dict(description["preprocessing"])
         members = int(description["members"])
         temperature = float(description["temperature"])
+        if not 0.0 < temperature < 1e3:
+            raise ValueError(f"temperature {temperature:g}")
+        reach = description["components_reach_pixels"]
+        reach = None if reach is None else int(reach)
     except AstroError as error:
         raise InputError(path, str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"incomplete ({error})", "the description of a model") from error
-    weights = _load_weights(folder / "weights.npz", members)
+    weights, components = _load_weights(folder / "weights.npz", members, reach)
     model = Model(
-        network, inputs, bins, preprocessing, weights, dict(description["record"]), temperature
+        network,
+        inputs,
+        bins,
+        preprocessing,
+        weights,
+        dict(description["record"]),
+        temperature,
+        components,
     )
     _check(folder / "weights.npz", model)
     return model
 
 
-def _load_weights(path: Path, members: int) -> list[list[Floats]]:
+def _load_weights(
+    path: Path, members: int, reach_pixels: int | None
+) -> tuple[list[list[Floats]], Components | None]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             names = sorted(stored.files)
@@ -184,11 +219,16 @@ def _load_weights(path: Path, members: int) -> list[list[Floats]]:
                 ]
                 for m in range(members)
             ]
+            components = None
+            if reach_pixels is not None:
+                prefix = "components_"
+                arrays = {n.removeprefix(prefix): stored[n] for n in names if n.startswith(prefix)}
+                components = Components.from_arrays(arrays, reach_pixels)
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "the weights of the model") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(path, f"damaged ({error})", "the weights of the model") from error
-    return found
+    return found, components
 
 
 def _check(path: Path, model: Model) -> None:
@@ -203,7 +243,7 @@ def _check(path: Path, model: Model) -> None:
             forward(model.network, arrays, values)
         if not model.weights:
             raise ValueError("no weights")
-        model.bin_probabilities(empty, empty, empty == 0)
+        model.predict(empty, empty, empty == 0)
     except (ValueError, IndexError, AstroError) as error:
         raise InputError(
             path, f"does not fit model.json ({error})", "both of one training"

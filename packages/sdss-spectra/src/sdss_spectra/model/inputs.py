@@ -8,14 +8,14 @@ its own root mean square; a second channel tells which pixels are there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["InputSettings", "channels"]
+__all__ = ["InputSettings", "channels", "plain_channel"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,6 +111,26 @@ def channels(
         scaled = np.log1p(np.clip(snr, 0.0, 1e3)) / np.log(1e3)
         parts.append(np.asarray(scaled, np.float32))
     return np.ascontiguousarray(np.stack(parts, axis=-1), np.float32)
+
+
+def plain_channel(
+    flux: npt.NDArray[Any],
+    ivar: npt.NDArray[Any],
+    mask: npt.NDArray[np.bool_],
+    loglam_step: float,
+    settings: InputSettings,
+    made: Floats | None = None,
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The channel of the flux alone, and which pixels are there (ndarray, shape (n, n_pixels)).
+
+    All are, where the settings keep the mask from the network. `made` is what `channels` gave of
+    the same spectra, if it was called already.
+    """
+    present = ~mask & (np.asarray(flux) > 0) if settings.with_mask else np.ones(mask.shape, bool)
+    if made is None or settings.wavelets:
+        alone = replace(settings, with_mask=False, with_ivar=False, wavelets=False)
+        made = channels(flux, ivar, mask, loglam_step, alone)
+    return np.ascontiguousarray(made[..., 0]), present
 
 
 def _median(flux: Floats, present: Floats) -> Floats:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +22,22 @@ from sdss_spectra.evaluation import evaluate_predictions
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins, class_order
+from sdss_spectra.model.components import fit_components
 from sdss_spectra.model.files import Model, save_model
-from sdss_spectra.model.inputs import InputSettings
+from sdss_spectra.model.inputs import InputSettings, plain_channel
 from sdss_spectra.model.training import History, Labelled, TrainingSettings, train_network
 from sdss_spectra.preprocessing.steps import Preprocessing
 from sdss_spectra.splits import split_rows, split_spectra, write_splits
 from sdss_spectra.tables import column, write_table
+from sdss_spectra.wavelength import C_KMS
 
-__all__ = ["Run", "RunSettings", "labelled", "prepare_folder", "train_on", "write_run"]
+__all__ = ["Run", "RunSettings", "fit_model", "labelled", "model_folder", "train_on", "write_run"]
 
 logger = logging.getLogger(__name__)
 
 MIN_SPECTRA = 5000
+# Velocities that the components search.
+REACH_KMS = 550.0
 HISTORY_COLUMNS = (
     column("member", "int64", "network of the ensemble"),
     column("epoch", "int64", "pass over the training set"),
@@ -51,6 +57,7 @@ class RunSettings:
     inputs: InputSettings = field(default_factory=InputSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
+    with_components: bool = True
     group_by: str = "star"
     validation_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -93,13 +100,27 @@ def warn_of_size(names: list[str]) -> None:
         )  # fmt: skip
 
 
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make the folder of a model, or refuse one that holds a model already."""
+@contextmanager
+def model_folder(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Make the folder of a model, and take it away again if the block fails and it is empty.
+
+    Raises
+    ------
+    OutputError
+        It holds a model already, or is no folder.
+    """
     if folder.exists() and not folder.is_dir():
         raise OutputError(folder, "not a folder", "a folder for the model")
     if not overwrite and (folder / "model.json").exists():
         raise OutputError(folder, "holds a model", action="give --overwrite to replace it")
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def labelled(dataset: Dataset, classes: tuple[str, ...], keep: npt.NDArray[np.bool_]) -> Labelled:
@@ -113,6 +134,68 @@ def labelled(dataset: Dataset, classes: tuple[str, ...], keep: npt.NDArray[np.bo
     flux, ivar, mask = chosen.arrays()
     numbers = np.array([classes.index(name) for name in chosen.names], np.int64)
     return Labelled(flux, ivar, mask, numbers, chosen.codes)
+
+
+def fit_model(
+    dataset: Dataset,
+    part: npt.NDArray[np.str_],
+    settings: RunSettings,
+    *,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> tuple[Model, History]:
+    """Train the networks and fit the components to a split that is given.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Labelled spectra.
+    part : ndarray of str, shape (n,)
+        ``train`` or ``validation``, of each spectrum; others are not looked at.
+    settings : RunSettings
+        How.
+    on_epoch : callable, optional
+        Takes the row of the history of each epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        Fewer than two classes in the training set.
+    """
+    classes = tuple(
+        class_order([n for n, of in zip(dataset.names, part, strict=True) if of == "train"])
+    )
+    if len(classes) < 2:
+        raise ConfigurationError(
+            "train", f"spectra of {len(classes)} class for training", "at least two classes"
+        )
+    # With whole plates in one part, a class may have none for training: it cannot be told then.
+    known = np.array([name in classes for name in dataset.names])
+    grid = settings.preprocessing.grid
+    training = labelled(dataset, classes, (part == "train") & known)
+    bins = Bins(classes)
+    weights, history = train_network(
+        training,
+        labelled(dataset, classes, (part == "validation") & known),
+        loglam=grid.loglam,
+        network=settings.network,
+        inputs=settings.inputs,
+        bins=bins,
+        augmentation=settings.augmentation,
+        settings=settings.training,
+        seed=settings.seed,
+        on_epoch=on_epoch,
+    )
+    model = Model(settings.network, settings.inputs, bins, settings.preprocessing, weights)
+    if settings.with_components:
+        values, present = plain_channel(
+            training.flux, training.ivar, training.mask, grid.loglam_step, settings.inputs
+        )
+        reach = int(np.ceil(np.log10(1.0 + REACH_KMS / C_KMS) / grid.loglam_step))
+        model.components = fit_components(
+            values, present, training.classes, len(classes), min(reach, grid.n_pixels // 16)
+        )
+    model.temperature = _temperature(model, dataset, (part == "validation") & known)
+    return model, history
 
 
 def train_on(
@@ -137,30 +220,7 @@ def train_on(
         seed=settings.seed,
     )
     part = np.array(parts)
-    trained = [n for n, of in zip(dataset.names, parts, strict=True) if of == "train"]
-    classes = tuple(class_order(trained))
-    if len(classes) < 2:
-        raise ConfigurationError(
-            "train", f"spectra of {len(classes)} class for training", "at least two classes"
-        )
-    # With whole plates in one part, a class may have none for training: it cannot be told then.
-    known = np.array([name in classes for name in dataset.names])
-    bins = Bins(classes)
-    loglam = settings.preprocessing.grid.loglam
-    weights, history = train_network(
-        labelled(dataset, classes, (part == "train") & known),
-        labelled(dataset, classes, (part == "validation") & known),
-        loglam=loglam,
-        network=settings.network,
-        inputs=settings.inputs,
-        bins=bins,
-        augmentation=settings.augmentation,
-        settings=settings.training,
-        seed=settings.seed,
-        on_epoch=on_epoch,
-    )
-    model = Model(settings.network, settings.inputs, bins, settings.preprocessing, weights)
-    model.temperature = _temperature(model, dataset, (part == "validation") & known)
+    model, history = fit_model(dataset, part, settings, on_epoch=on_epoch)
     model.record = {
         "versions": versions("sdss-spectra"),
         "seed": settings.seed,
@@ -169,6 +229,7 @@ def train_on(
         "test_fraction": settings.test_fraction,
         "training": settings.training.as_dict(),
         "augmentation": None if settings.augmentation is None else settings.augmentation.as_dict(),
+        "validation_accuracy": _accuracy(model, dataset, part == "validation"),
         "spectra": {name: int((part == name).sum()) for name in ("train", "validation", "test")},
         "class_counts": dict(Counter(dataset.names)),
         "test_groups": sorted({g for g, of in zip(groups, parts, strict=True) if of == "test"}),
@@ -198,6 +259,16 @@ def judge(model: Model, dataset: Dataset, groups: list[str], *, seed: int) -> di
     )
 
 
+def _accuracy(model: Model, dataset: Dataset, keep: npt.NDArray[np.bool_]) -> float | None:
+    if not keep.any():
+        return None
+    chosen = dataset.subset(np.flatnonzero(keep))
+    told = model.predict(*chosen.arrays())[0].argmax(axis=1)
+    return float(
+        np.mean([model.bins.classes[k] == n for k, n in zip(told, chosen.names, strict=True)])
+    )
+
+
 def _temperature(model: Model, dataset: Dataset, keep: npt.NDArray[np.bool_]) -> float:
     """Temperature with which probabilities of the validation set are most likely.
 
@@ -221,8 +292,18 @@ def _temperature(model: Model, dataset: Dataset, keep: npt.NDArray[np.bool_]) ->
     return float(round(np.exp(found.x), 4))
 
 
-def write_run(folder: Path, run: Run, *, overwrite: bool) -> None:
-    """Write splits, history and model; the model last, since it marks the folder as complete."""
-    write_splits(folder, run.rows, run.parts, overwrite=overwrite)
-    write_table(folder / "history.csv", HISTORY_COLUMNS, run.history.rows, overwrite=overwrite)
-    save_model(folder, run.model, overwrite=overwrite)
+def write_run(folder: Path, run: Run) -> None:
+    """Write splits, history and model into a folder, in place of what was there.
+
+    All is written aside first. ``model.json`` marks the folder as complete: it goes first and comes
+    last, so that no model ever lies beside the splits of another.
+    """
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as name:
+        aside = Path(name)
+        write_splits(aside, run.rows, run.parts, overwrite=True)
+        write_table(aside / "history.csv", HISTORY_COLUMNS, run.history.rows, overwrite=True)
+        save_model(aside, run.model, overwrite=True)
+        written = sorted(aside.iterdir(), key=lambda path: (path.name == "model.json", path.name))
+        (folder / "model.json").unlink(missing_ok=True)
+        for path in written:
+            path.replace(folder / path.name)

@@ -60,7 +60,7 @@ class TrainingSettings:
     subtype_width: float = 1.0
     class_weights: bool = True
     views: int = 3
-    members: int = 3
+    members: int = 2
     mixed_precision: bool = False
     strategy: str = "none"
 

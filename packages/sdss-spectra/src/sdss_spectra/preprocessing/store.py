@@ -52,7 +52,7 @@ def write_store(
     overwrite: bool,
     failures: Path,
     timestamp: str,
-    log: list[dict[str, Any]] | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
 ) -> Account:
     """Clean all spectra and write them, a few hundred in memory at a time.
 
@@ -73,8 +73,8 @@ def write_store(
         List of the files that failed.
     timestamp : str
         For the log.
-    log : list of dict, optional
-        Takes the rows of the preprocessing log.
+    log : callable, optional
+        Takes the rows of the preprocessing log, one by one.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def write_store(
         def consume(record: dict[str, Any]) -> None:
             steps: list[Step] = record.pop("steps")
             if log is not None:
-                log.extend(log_rows(record["spec_id"], steps, timestamp))
+                for row in log_rows(record["spec_id"], steps, timestamp):
+                    log(row)
             keep(record)
 
         each_spectrum(files, function, account, failures=failures, workers=workers, consume=consume)

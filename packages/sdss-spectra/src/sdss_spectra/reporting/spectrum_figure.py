@@ -72,7 +72,8 @@ def draw_spectrum(
         top.set_title(title or _title(spectrum))
         bottom.plot(wavelength, flux, color=COLOURS["black"], lw=0.6)
         low, high = _limits(bottom, flux)
-        bottom.set_ylim(low, high + 0.22 * (high - low))
+        # Room for names and ticks above, for the legend below.
+        bottom.set_ylim(low - 0.16 * (high - low), high + 0.22 * (high - low))
         bottom.axhline(1.0, color=COLOURS["grey"], lw=0.6)
         seen = {row["transition"] for row in rows}
         for line in LINES:
@@ -117,7 +118,7 @@ def _limits(axis: Any, values: Any) -> tuple[float, float]:
     if not len(inside):
         axis.set_ylim(0.0, 1.0)
         return 0.0, 1.0
-    low, high = np.percentile(inside, [0.3, 99.7])
+    low, high = np.percentile(inside, [0.1, 99.8])
     margin = 0.06 * max(high - low, 1e-6)
     axis.set_ylim(low - margin, high + margin)
     return float(low - margin), float(high + margin)

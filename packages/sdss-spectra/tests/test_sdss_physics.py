@@ -122,6 +122,21 @@ def test_the_continuum_ignores_lines_and_bad_pixels():
     assert np.abs(found / truth - 1).max() < 0.02
 
 
+def test_crowded_balmer_lines_do_not_bend_the_continuum_away():
+    """Towards the limit of the series there is no pixel of the continuum between the lines."""
+    wavelength = 10.0 ** (3.5525 + 1e-4 * np.arange(4600))
+    truth = 60.0 * (wavelength / 4500.0) ** -2.4
+    depth = np.zeros(len(wavelength))
+    for upper in range(3, 18):
+        centre = 911.75 / (1.0 / 4.0 - 1.0 / upper**2)
+        depth = np.maximum(depth, 0.75 / (1.0 + ((wavelength - centre) / 22.0) ** 2))
+    noise = truth / 70.0
+    flux = truth * (1.0 - depth) + noise * np.random.default_rng(5).normal(size=len(truth))
+    found = continuum(flux, noise**-2.0)
+    assert np.all(np.abs(found / truth - 1.0)[wavelength > 4000.0] < 0.25)
+    assert np.all((found / truth > 0.5) & (found / truth < 1.5))
+
+
 def test_no_continuum_without_pixels():
     assert continuum(np.ones(100), np.zeros(100)) is None
 

@@ -21,6 +21,10 @@ LOW_SIGMA = 1.0
 HIGH_SIGMA = 3.0
 ROUNDS = 8
 _BIN_PIXELS = 8
+# The fit keeps this part of the points at least at each end of the spectrum, which is this much of
+# the range from -1 to 1.
+_LEAST_KEPT = 0.15
+_END = 0.15
 
 
 def continuum(
@@ -76,6 +80,7 @@ def continuum(
         if spread <= 1e-12 * scale:
             break
         now = (residual > -low_sigma * spread) & (residual < high_sigma * spread)
+        _anchor(now, residual, x)
         if np.count_nonzero(now) < 2 * (order + 1) or np.array_equal(now, kept):
             break
         kept = now
@@ -86,6 +91,19 @@ def continuum(
     if not np.isfinite(fitted).all() or np.median(inside) <= 0:
         return None
     return np.asarray(np.maximum(fitted, floor))
+
+
+def _anchor(kept: npt.NDArray[np.bool_], residual: Floats, x: Floats) -> None:
+    """Keep the highest points at both ends, in place.
+
+    Where Balmer lines crowd towards their limit, every point lies below the fit; without any, the
+    series would be extrapolated there, and fall to nothing or below.
+    """
+    for end in (x < x[0] + _END, x > x[-1] - _END):
+        inside = np.flatnonzero(end)
+        if np.count_nonzero(kept[inside]) < len(inside) * _LEAST_KEPT:
+            count = max(1, int(np.ceil(len(inside) * _LEAST_KEPT)))
+            kept[inside[np.argsort(residual[inside])[-count:]]] = True
 
 
 def _binned(place: Floats, flux: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:

@@ -6,8 +6,10 @@ import resource
 import subprocess
 import sys
 
+import lightning
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from astromodal_transformer.training.module import TrainingModule
@@ -280,3 +282,32 @@ def test_values_beyond_the_codebook_do_not_pass_silently(tokens, run):
             writer.write_batch(batch.cast(schema))
     line = fails(run, "train", "--config", tokens.config)
     assert "60000" in line
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "nonsense"])
+def test_a_strategy_that_is_not_there_is_a_usage_error(tokens, run, strategy):
+    status, _, stderr = run(
+        "train", "--config", tokens.config, "-q", "--set", f"training.strategy={strategy}",
+        "training.accelerator=cpu",
+    )  # fmt: skip
+    assert status == 2
+    assert strategy in stderr
+    assert len(stderr.strip().splitlines()) == 1
+
+
+def test_a_compiler_that_is_not_there_is_a_usage_error(tokens, run, monkeypatch):
+    class CompilerError(RuntimeError):
+        __module__ = "torch._inductor.exc"
+
+    def failing(*_, **__):
+        raise CompilerError("no compiler")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: None)
+    monkeypatch.setattr(lightning.Trainer, "fit", failing)
+    status, _, stderr = run(
+        "train", "--config", tokens.config, "-q", "--set", "training.compile=true"
+    )
+    assert status == 2
+    assert "training.compile" in stderr
+    assert "no compiler" in stderr
+    assert len(stderr.strip().splitlines()) == 1

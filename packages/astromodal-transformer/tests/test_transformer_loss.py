@@ -137,6 +137,20 @@ def test_the_gradient_passes_gradcheck_in_double_precision():
         assert slope == pytest.approx(float((gradient * direction).sum()), rel=2e-3, abs=2e-3)
 
 
+def test_a_second_backward_is_refused():
+    # The gradients found in the first pass are scaled in place, so a second pass would be wrong.
+    tables = make_tables()
+    hidden, _, block, target, weight = make_queries(count=9)
+    found = token_loss(
+        hidden, None, tables, block, target, weight, reconstruction=1.0, cross_entropy=1.0
+    )
+    (gradient,) = torch.autograd.grad(3.0 * found.total, [hidden], retain_graph=True)
+    kept = gradient.clone()
+    with pytest.raises(RuntimeError, match="compute the loss anew"):
+        torch.autograd.grad(found.total, [hidden])
+    assert torch.equal(gradient, kept)
+
+
 def _double(tables):
     return Tables(
         tables.free.double(), None, tables.bias.double(), tables.offsets, tables.sizes,

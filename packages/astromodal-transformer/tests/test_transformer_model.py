@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from astro_common.errors import ConfigurationError
 from astromodal_transformer.answering import Answerer
-from astromodal_transformer.batches import causal_batch, masked_batch
+from astromodal_transformer.batches import Batch, Batcher, causal_batch, masked_batch
 from astromodal_transformer.generate import generate_codes
 from astromodal_transformer.masking import Choice, listed
-from astromodal_transformer.model import PRESETS, ModelShape
+from astromodal_transformer.shape import PRESETS, ModelShape
+from astromodal_transformer.training.order import BatchLoader, Order
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -111,6 +113,66 @@ def test_the_order_of_visible_tokens_does_not_matter_to_the_masked_model(tokens)
         for c in (choice, turned)
     ]
     torch.testing.assert_close(model.hidden(batches[0]), model.hidden(batches[1]), **CLOSE)
+
+
+def alone(batch, row):
+    """A row of a batch without what fills it up."""
+    length = batch.tokens.shape[1] if batch.lengths is None else int(batch.lengths[row])
+    asked = int((batch.targets[row] >= 0).sum())
+    part = slice(row, row + 1)
+    return Batch(
+        batch.tokens[part, :length], batch.slots[part, :length], None,
+        batch.query_slots[part, :asked], batch.targets[part, :asked],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_rows_of_bucketed_batches_are_answered_as_if_each_were_alone(tokens, digest):
+    project, model = small_model(tokens, "masked", digest=digest)
+    store = project.store()
+    weights = torch.ones(len(project.vocabulary.blocks) + 1)
+    batcher = Batcher(store, project.configuration, 40, 12)
+    batches = iter(BatchLoader(batcher, Order(store.rows("train"), 8, 64, 0)))
+    mixed, widths, in_batches, one_by_one = 0, set(), 0.0, 0.0
+    for _ in range(4):
+        batch = next(batches)
+        widths.add(batch.tokens.shape[1])
+        mixed += batch.lengths is not None
+        in_batches += float(model(batch, weights).total.detach())
+        hidden = model.hidden(batch)
+        for row in range(len(batch.tokens)):
+            single = alone(batch, row)
+            found = model.hidden(single)[0]
+            torch.testing.assert_close(found, hidden[row, : len(found)], **CLOSE)
+            one_by_one += float(model(single, weights).total.detach())
+    assert mixed >= 2
+    assert len(widths) >= 2
+    assert in_batches == pytest.approx(one_by_one, rel=1e-4)
+
+
+def test_the_digest_changes_the_first_token_alone_and_hears_every_other(tokens):
+    project, model = small_model(tokens, "masked", digest=True)
+    codes = some_codes(project, 5)
+    queries = Choice(np.array([[1]] * 5), np.array([1] * 5))
+    visible = shown(project, codes)
+    batch = masked_batch(project.layout, project.vocabulary, codes, visible, queries)
+    begun, plain = model._begun(batch), model.embedded(batch.tokens, batch.slots)
+    torch.testing.assert_close(begun[:, 1:], plain[:, 1:])
+    assert ((begun[:, 0] - plain[:, 0]).abs().amax(dim=1) > 1e-3).all()
+    single = alone(batch, 0)
+    for place in range(1, single.tokens.shape[1]):
+        tokens_ = single.tokens.clone()
+        block = int(project.layout.block[int(single.slots[0, place])])
+        own = project.vocabulary.blocks[block]
+        tokens_[0, place] = own.offset + (tokens_[0, place] - own.offset + 1) % own.size
+        changed = Batch(tokens_, *_rest(single))
+        assert not torch.equal(model._begun(changed)[0, 0], begun[0, 0])
+
+
+def test_the_causal_model_has_no_digest(tokens):
+    assert small_model(tokens, "causal")[1].digest is None
+    with pytest.raises(ConfigurationError, match="look ahead"):
+        small_model(tokens, "causal", digest=True)
 
 
 def test_an_embedding_hangs_on_the_slot_and_not_on_what_else_is_present(tokens):

@@ -11,6 +11,7 @@ from tokenfolder import BINS, LEVELS, MISSING, PATCH, SPECTRA, TokenFolder
 
 from astro_common.errors import ConfigurationError
 from astromodal_transformer.codebooks import Bins
+from astromodal_transformer.configuration import MaskingSettings
 from astromodal_transformer.counter_random import uniform
 from astromodal_transformer.decoding import SequenceDecoder, level_curve
 from astromodal_transformer.distributions import bin_mean, bin_quantiles, sample_codes
@@ -166,6 +167,31 @@ def test_whole_groups_are_hidden(written_tokens):
                 assert len(own & slots) in (0, len(own), len(own) - 1)
                 shares.append(bool(own & slots))
     assert 0.4 < np.mean(shares) < 0.6
+
+
+def test_sources_are_shown_as_they_will_be_when_the_model_is_used(written_tokens):
+    project = written_tokens.open()
+    store, layout = project.store(), project.layout
+    rows = np.arange(len(store))
+    known = store.codes(rows) != store.vocabulary.missing
+    questions = np.zeros((2, layout.size), dtype=bool)
+    columns = [n for n in layout.modalities if len(layout.slots([n])) == 1 and n != "specz_z"]
+    questions[0, layout.slots(columns[:3])] = True
+    questions[1, layout.slots(columns[:6])] = True
+    masking = MaskingSettings(
+        whole_modality=0.5, questions=1.0, fewest_visible=0.0, most_visible=0.4
+    )
+    visible, queries = choose_masked(
+        layout, known, rows, masking, 0, 0, layout.size, layout.size, None, questions
+    )
+    seen = np.zeros(known.shape, dtype=bool)
+    seen[rows[:, None], visible.slots] = True
+    seen[:, 0] = False
+    like = np.stack([(seen == (known & own)).all(axis=1) for own in questions])
+    some = (known & questions[0]).any(axis=1)
+    assert like.any(axis=0)[some].all()
+    assert min(like[0].sum(), like[1].sum()) > 0.2 * len(rows)
+    assert (queries.lengths > 0).all()
 
 
 def test_budgets_are_kept(written_tokens):

@@ -1,26 +1,33 @@
 """How often verdicts agree with labels, on mock exposures of other seeds than those trained on.
 
-Prints a table per condition: as trained, other exposure times, one filter, other crowding.
+One network, and every baseline, is trained on mock exposures whose classes come up to the limits
+between them, and judges the same exposures of other seeds, exposure times, filters and fields.
+Prints how many each had right, with Wilson's intervals, and the paired difference of the network
+and each baseline. With --folder, what a run before left there is not made again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from astro_common.benchmarking import note, parser
 
-CONDITIONS: dict[str, list[str]] = {
-    "other seeds": [],
-    "exposures of 30 s": ["--exptime-s", "30"],
-    "exposures of 900 s": ["--exptime-s", "900"],
-    "filter u": ["--filters", "u.MP9301"],
-    "filter z": ["--filters", "z.MP9801"],
-    "half as many sources": ["--sources-per-ccd", "3000"],
+#: By condition: options of `cfht-iqa mock`, and its exposures as a share of those of the first.
+CONDITIONS: Final[dict[str, tuple[list[str], float]]] = {
+    "other seeds": ([], 1.0),
+    "30 s": (["--exptime-s", "30"], 1.0),
+    "900 s": (["--exptime-s", "900"], 0.5),
+    "filter u": (["--filters", "u.MP9301"], 0.5),
+    "filter z": (["--filters", "z.MP9801"], 0.5),
+    "sparse, galaxies": (["--sources-per-ccd", "3000", "--star-share", "0.3"], 0.5),
+    "crowded, stars": (["--sources-per-ccd", "15000", "--star-share", "0.9"], 0.5),
 }
 
 
@@ -33,47 +40,103 @@ def iqa(*words: object) -> Any:
     return json.loads(done.stdout)
 
 
+def exposures_of(folder: Path, *words: object) -> dict[str, str]:
+    """Make a mock unless it is there; label by exposure."""
+    labels = folder / "labels.txt"
+    if not labels.exists():
+        iqa("mock", folder, "--ccds", 4, "--ccd-size", "512x768", "--overwrite", *words)
+    return dict(line.split() for line in labels.read_text(encoding="utf-8").splitlines())
+
+
+def tally(
+    verdicts: Mapping[str, str], truth: Mapping[str, str], pools: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Count who was right, by condition and in all."""
+    # The package's own module needs PyTorch, as does everything that is measured here.
+    from cfht_iqa.model.evaluation import wilson_interval
+
+    right = {
+        title: sum(verdicts.get(name) == truth[name] for name in names)
+        for title, names in pools.items()
+    }
+    total, count = sum(right.values()), sum(map(len, pools.values()))
+    low, high = wilson_interval(total, count)
+    text = ", ".join(f"{title} {right[title]}/{len(names)}" for title, names in pools.items())
+    return {"right": total, "of": count, "interval_95": [low, high], "by_condition": text}
+
+
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--train-per-class", type=int, default=15, metavar="N", help="(15)")
-    options.add_argument("--test-per-class", type=int, default=10, metavar="N", help="(10)")
+    options.add_argument("--train-per-class", type=int, default=24, metavar="N", help="(24)")
+    options.add_argument("--test-per-class", type=int, default=8, metavar="N", help="(8)")
+    options.add_argument("--networks", type=int, default=1, metavar="N", help="of other seeds (1)")
+    options.add_argument("--margin", choices=("clear", "narrow"), default="narrow")
     options.add_argument("--engine", choices=("sep", "sextractor"), default="sep")
+    options.add_argument("--folder", type=Path, metavar="DIR", help="for the files in between")
     arguments = options.parse_args()
-    size = ["--ccds", 4, "--ccd-size", "512x768"]
-    result: dict[str, Any] = {"engine": arguments.engine}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        train = ["--per-class", arguments.train_per_class, "--seed", arguments.seed]
-        paths = iqa("mock", folder / "train", *size, *train)["outputs"]
+    margin = ["--margin", arguments.margin]
+    with contextlib.ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        seed = arguments.seed
+        words = ["--per-class", arguments.train_per_class, "--seed", seed, *margin]
+        trained = exposures_of(folder / "train", *words)
+        truth, pools = dict(trained), {}
+        for number, (title, (own, share)) in enumerate(CONDITIONS.items(), start=1):
+            count = max(1, round(arguments.test_per_class * share))
+            words = ["--per-class", count, "--seed", seed + 100 + number, *own, *margin]
+            found = exposures_of(folder / f"test{number}", *words)
+            pools[title] = list(found)
+            truth |= found
+            note(f"{title}: {len(found)} exposures")
+        paths = [*sorted(folder.glob("train/*.fits")), *sorted(folder.glob("test*/*.fits"))]
         iqa("extract", *paths, "--output", folder / "cat", "--engine", arguments.engine)
-        catalogues = sorted((folder / "cat").glob("*.cat.fits"))
-        iqa("catalogue", *catalogues, "--output", folder / "c.parquet")
-        iqa("train-som", folder / "c.parquet", "--output", folder / "som")
-        words = ["--catalogue", folder / "c.parquet", "--som", folder / "som"]
-        iqa("represent", *paths, *words, "--output", folder / "rep")
-        iqa("label", folder / "train" / "labels.txt", "--output", folder / "l.csv")
-        words = ["--catalogue", folder / "c.parquet", "--labels", folder / "l.csv"]
-        iqa("split", *words, "--output", folder / "s.csv")
-        tables = ["--representatives", folder / "rep", "--labels", folder / "l.csv"]
-        tables += ["--splits", folder / "s.csv"]
-        iqa("train", *tables, "--som", folder / "som", "--output", folder / "model")
-        scores = iqa("evaluate", "--model", folder / "model", *tables, "--baselines")
-        result["baselines_on_held_out"] = {
-            key: value["accuracy"] for key, value in scores["baselines"].items()
-        }
-        result["network_on_held_out"] = scores["accuracy"]
-        for number, (title, words) in enumerate(CONDITIONS.items()):
-            seed = ["--seed", arguments.seed + 1000 + number]
-            count = ["--per-class", arguments.test_per_class]
-            mock = folder / f"test{number}"
-            paths = iqa("mock", mock, *size, *count, *seed, *words)["outputs"]
-            lines = (mock / "labels.txt").read_text(encoding="utf-8").splitlines()
-            truth = dict(line.split() for line in lines)
-            found = iqa("predict", *paths, "--model", folder / "model")["exposures"]
-            right = sum(truth[item["exposure"]] == item["verdict"] for item in found)
-            result[title] = {"right": right, "exposures": len(truth)}
-            note(f"{title}: {right} of {len(truth)}")
+        catalogues = {path: folder / "cat" / f"{path.stem}.cat.fits" for path in paths}
+        seen = [item for path, item in catalogues.items() if path.stem in trained]
+        # The map is of the exposures that train alone.
+        replaced = "--overwrite"
+        iqa("catalogue", *seen, "--output", folder / "seen.parquet", replaced)
+        iqa("catalogue", *catalogues.values(), "--output", folder / "all.parquet", replaced)
+        iqa("train-som", folder / "seen.parquet", "--output", folder / "som", replaced)
+        words = ["--catalogue", folder / "all.parquet", "--som", folder / "som"]
+        iqa("represent", *paths, *words, "--output", folder / "rep", replaced)
+        note("representative images made")
+        lines = "".join(f"{name} {label}\n" for name, label in truth.items())
+        (folder / "labels.txt").write_text(lines, encoding="utf-8")
+        iqa("label", folder / "labels.txt", "--output", folder / "labels.csv", replaced)
+        words = ["--catalogue", folder / "seen.parquet", "--labels", folder / "train.csv"]
+        iqa("label", folder / "train" / "labels.txt", "--output", folder / "train.csv", replaced)
+        iqa("split", *words, "--output", folder / "dealt.csv", replaced)
+        dealt = (folder / "dealt.csv").read_text(encoding="utf-8").replace(",test", ",train")
+        rest = "".join(f"{name},test\n" for names in pools.values() for name in names)
+        (folder / "splits.csv").write_text(dealt + rest, encoding="utf-8")
+        result = judge(folder, truth, pools, arguments)
     print(json.dumps(result, indent=2))
+
+
+def judge(
+    folder: Path, truth: Mapping[str, str], pools: Mapping[str, list[str]], arguments: Any
+) -> dict[str, Any]:
+    """Train, and score the network and the baselines."""
+    tables = ["--representatives", folder / "rep", "--labels", folder / "labels.csv"]
+    tables += ["--splits", folder / "splits.csv"]
+    result: dict[str, Any] = {"engine": arguments.engine, "margin": arguments.margin}
+    for number in range(arguments.networks):
+        model = folder / f"model{number}"
+        words = ["--seed", arguments.seed + number, "--overwrite"]
+        iqa("train", *tables, "--som", folder / "som", "--output", model, *words)
+        note(f"network {number + 1} of {arguments.networks} trained")
+        options = ["--baselines"] if number == 0 else []
+        scores = iqa("evaluate", "--model", model, *tables, *options)
+        own = {item["exposure"]: item["verdict"] for item in scores["verdicts"]}
+        title = "network" if number == 0 else f"network of seed {arguments.seed + number}"
+        result[title] = tally(own, truth, pools)
+        note(f"{title}: {result[title]}")
+        for name, baseline in scores.get("baselines", {}).items():
+            own = {item["exposure"]: item["verdict"] for item in baseline["verdicts"]}
+            against = {"network_against_it": baseline["network_against_it"]}
+            result[name] = {**tally(own, truth, pools), **against}
+            note(f"{name}: {result[name]}")
+    return result
 
 
 if __name__ == "__main__":

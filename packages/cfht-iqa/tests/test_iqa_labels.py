@@ -4,11 +4,15 @@ import csv
 import json
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
+from astropy.time import Time
 
 from cfht_iqa.labels import read_labels
+from cfht_iqa.ldac.nights import night_of
 from cfht_iqa.leakage import audit_features
 from cfht_iqa.splits import assign_splits
 
@@ -168,3 +172,56 @@ def test_runs_stay_together(run, tmp_path):
         where.setdefault(runs[exposures.index(row["exposure"])], set()).add(row["split"])
     assert all(len(found) == 1 for found in where.values())
     assert len(set.union(*where.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "night"),
+    [
+        # 8 h UTC is 22 h of the day before in Hawaii; noon there is 22 h UTC.
+        ({"MJD-OBS": 52935.333}, "2003-10-22"),
+        ({"MJD-OBS": 52935.92}, "2003-10-23"),
+        ({"DATE-OBS": "2003-10-23", "UTC-OBS": "08:00:00.00"}, "2003-10-22"),
+        ({"DATE-OBS": "2003-10-23T23:30:00"}, "2003-10-23"),
+        # A date alone is of either of two nights.
+        ({"DATE-OBS": "2003-10-23"}, None),
+        ({"DATE-OBS": "2003-13-23", "UTC-OBS": "08:00:00"}, None),
+        ({"MJD-OBS": True}, None),
+        ({}, None),
+    ],
+)
+def test_night(header, night):
+    assert night_of(header) == night
+
+
+def test_night_is_that_of_astropy():
+    rng = np.random.default_rng(2)
+    for mjd in rng.uniform(50000.0, 60000.0, 50):
+        local_noon = Time(mjd - (10.0 + 12.0) / 24.0, format="mjd")
+        assert night_of({"MJD-OBS": float(mjd)}) == local_noon.isot[:10]
+
+
+@pytest.mark.parametrize("layout", ["fits-ldac", "fits-1.0"])
+def test_nights_stay_together(run, chain, tmp_path, layout):
+    words = ["--output", tmp_path / "cat", "--format", layout]
+    assert run("extract", *chain.exposures, *words)[0] == 0
+    out, splits = tmp_path / "c.parquet", tmp_path / "s.csv"
+    assert run("catalogue", *sorted((tmp_path / "cat").glob("*.fits")), "--output", out)[0] == 0
+    words = ["--catalogue", out, "--labels", chain.labels, "--output", splits]
+    assert run("split", *words, "--group", "night")[0] == 0
+    where = {}
+    for row in read_csv(splits):
+        with fits.open(chain.folder / "mock" / f"{row['exposure']}.fits") as file:
+            where.setdefault(int(file[0].header["MJD-OBS"]), set()).add(row["split"])
+    assert len(where) == 4
+    assert all(len(found) == 1 for found in where.values())
+    assert set.union(*where.values()) == {"train", "validation", "test"}
+
+
+def test_unknown_nights_are_not_made_up(run, tmp_path):
+    catalogue = make_catalogue(tmp_path / "c.parquet", ["a", "b", "c"] * 5)
+    (tmp_path / "l.txt").write_text("a GOOD\nb GOOD\nc BT\n")
+    words = ["--catalogue", catalogue, "--labels", tmp_path / "l.txt", "--features", "iso0"]
+    status, _, err = run("split", *words, "--output", tmp_path / "s.csv", "--group", "night")
+    assert status == 1
+    assert "MJD-OBS" in err
+    assert not (tmp_path / "s.csv").exists()

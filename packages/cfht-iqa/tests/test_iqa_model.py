@@ -10,10 +10,16 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from cfht_iqa.classes import CLASSES
+from cfht_iqa.model.comparison import compare
 from cfht_iqa.model.cross_validation import folds_of
 from cfht_iqa.model.evaluation import score, wilson_interval
 from cfht_iqa.model.files import load_model
-from cfht_iqa.model.inputs import background_numbers, read_inputs
+from cfht_iqa.model.inputs import (
+    N_STATISTICS,
+    background_numbers,
+    exposure_numbers,
+    read_inputs,
+)
 from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
 from cfht_iqa.model.training import Training, class_weights, fit_network, log_probabilities
 from cfht_iqa.model.verdict import fit_temperature, pooled_probabilities
@@ -63,7 +69,7 @@ def test_empty_tiles_and_nan_pixels_give_numbers():
     network = IqaNetwork(NetworkConfiguration(3, 4)).eval()
     image = torch.full((2, 25, 75), float("nan"))
     image[0] = 0.0
-    logits = network(image, torch.zeros(2, 7), torch.zeros(2, 12))
+    logits = network(image, torch.zeros(2, 7), torch.zeros(2, N_STATISTICS))
     assert torch.isfinite(logits).all()
 
 
@@ -80,6 +86,41 @@ def test_background_numbers_see_a_gradient_and_a_step():
     assert stepped[0] > 2.0
     assert stepped[2] > 1.0
     assert background_numbers(image, [np.nan] * 20, y, y).tolist() == [0.0] * 5
+
+
+def test_exposure_numbers_see_what_is_common():
+    rng = np.random.default_rng(1)
+
+    def ccds(e1, e2):
+        return [
+            {"fwhm_arcsec": 0.7, "ellipticity": 0.2, "mean_e1": a, "mean_e2": b, "coherence": 0.5}
+            | {"repeated_fraction": 0.04, "background_sigma": None, "background_range": np.nan}
+            for a, b in zip(e1, e2, strict=True)
+        ]
+
+    alike = exposure_numbers(ccds([0.1] * 36, [0.0] * 36))
+    assert alike.tolist() == pytest.approx([0.0, 0.2, 0.1, 0.5, 0.2, 0.0, 0.0], abs=1e-6)
+    angle = rng.uniform(0, 2 * np.pi, 36)
+    any_way = exposure_numbers(ccds(0.1 * np.cos(angle), 0.1 * np.sin(angle)))
+    assert any_way[3] < 0.25
+    unknown = dict.fromkeys(ccds([0.1], [0.0])[0])
+    assert exposure_numbers([unknown]).tolist() == [0.0] * 7
+
+
+def test_tiles_that_are_not_looked_at_do_not_matter(inputs, model):
+    network = load_model(model).network
+    some = inputs.take([0, 1])
+    image, hits, numbers = map(torch.from_numpy, (some.images, some.hits, some.statistics))
+    other = image.clone().reshape(2, 25, 20, 25)
+    other[:, :, 10:] = 7.0
+    tiles = torch.arange(10)
+    with torch.no_grad():
+        first = network(image, hits, numbers, tiles)
+        second = network(other.reshape(image.shape), hits, numbers, tiles)
+        whole = network(image, hits, numbers)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, whole)
+    assert torch.allclose(network(image, hits, numbers, torch.arange(20)), whole, atol=1e-6)
 
 
 def test_class_weights_are_inverse_frequencies():
@@ -112,6 +153,29 @@ def test_scores_are_those_of_scikit_learn():
     assert record["accuracy"] == pytest.approx((truth == said).mean())
     low, high = record["accuracy_interval_95"]
     assert low < record["accuracy"] < high
+
+
+def judged(names, right):
+    """Scores of a judge who is right on some exposures."""
+    truth = np.zeros(len(names), np.intp)
+    probabilities = np.where(np.array(right)[:, None], np.eye(5)[0], np.eye(5)[1])
+    return score(list(names), truth, probabilities)
+
+
+def test_judges_are_compared_by_exposure():
+    first = judged("abcdefgh", [1, 1, 1, 1, 1, 1, 1, 0])
+    # The same exposures backwards: wrong on a to d, right on h.
+    found = compare(first, judged("hgfedcba", [1, 1, 1, 1, 0, 0, 0, 0]))
+    assert (found["first_alone_right"], found["second_alone_right"]) == (4, 1)
+    assert found["difference"] == pytest.approx(3 / 8)
+    low, high = found["interval_95"]
+    assert low < 3 / 8 < high
+    # Of five disagreements, four or more or one or fewer: 2 (5 + 1) / 32.
+    assert found["p_value"] == pytest.approx(12 / 32)
+    same = compare(first, first)
+    assert (same["difference"], same["interval_95"], same["p_value"]) == (0.0, [0.0, 0.0], 1.0)
+    with pytest.raises(ValueError, match="different exposures"):
+        compare(first, judged("abc", [1, 1, 1]))
 
 
 def test_wilson_interval():
@@ -149,8 +213,11 @@ def test_baselines_and_cross_validation(run_json, model, tables):
     assert status == 0
     assert set(result["baselines"]) == {
         *("majority", "exptime", "thresholds", "gradient_boosting"),
-        *("pixels_only", "hits_only"),
+        *("pixels_only", "hits_only", "pixels_and_hits", "gradient_boosting_statistics"),
     }
+    gain = result["baselines"]["majority"]["network_against_it"]
+    majority = result["baselines"]["majority"]["accuracy"]
+    assert gain["difference"] == pytest.approx(result["accuracy"] - majority)
     # One class of five, evenly filled.
     assert result["baselines"]["majority"]["accuracy"] <= 0.4
     crossed = result["cross_validation"]

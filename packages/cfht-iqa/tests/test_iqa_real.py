@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from astropy.modeling.fitting import TRFLSQFitter
+from astropy.modeling.models import Const2D, Gaussian2D
+from astropy.utils.exceptions import AstropyUserWarning
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from cfht_iqa.extraction import ExtractionSettings, extract_ccd
 from cfht_iqa.ldac import read_tables
 from cfht_iqa.megacam import iterate_ccds, read_exposure
+from cfht_iqa.quality import cutouts_at, measure_quality
 
 pytestmark = pytest.mark.real
 
 DECAM = "ldac/DECam_00241238_01_cat.fits"
+EMMI_SCALE = 0.27
 
 
 def test_ldac_of_sextractor(run, real_data, tmp_path):
@@ -74,3 +83,121 @@ def test_megacam_mask_has_36_ccds_of_full_size(real_data):
     assert [ccd.name for ccd in exposure.ccds] == [f"ccd{k:02d}" for k in range(36)]
     assert {ccd.shape for ccd in exposure.ccds} == {(4644, 2112)}
     assert next(iterate_ccds(exposure)).pixels.max() == 1.0
+
+
+def measured(path, scale):
+    """Sources and measurements of a frame of one CCD."""
+    exposure = read_exposure(path, exptime_s=10.0, pixel_scale_arcsec=scale)
+    (ccd,) = iterate_ccds(exposure)
+    sources = extract_ccd(
+        ccd,
+        ExtractionSettings(),
+        pixel_scale_arcsec=scale,
+        saturation_adu=exposure.saturation_adu,
+        source=path,
+    )
+    quality = measure_quality(
+        ccd.pixels, sources, pixel_scale_arcsec=scale, bias_adu=0.0, state=ccd.state
+    )
+    return ccd.pixels, sources, quality
+
+
+@pytest.fixture
+def altered(real_data, tmp_path):
+    """Writes a frame of EMMI after something was done to its pixels; gives the path."""
+
+    def write(change):
+        with warnings.catch_warnings():
+            # The log of the observation stands in cards that break the standard.
+            warnings.simplefilter("ignore", AstropyUserWarning)
+            pixels = fits.getdata(real_data / "sextractor" / "galaxies.fits").astype(np.float64)
+        path = tmp_path / "altered.fits"
+        pixels = np.clip(np.rint(change(pixels)), 0, 65535).astype(np.uint16)
+        fits.writeto(path, pixels, overwrite=True)
+        return path
+
+    return write
+
+
+def test_width_is_that_of_a_fit(altered):
+    pixels, sources, quality = measured(altered(lambda pixels: pixels), EMMI_SCALE)
+    area = sources["ISO0"]
+    places = np.c_[sources["X_IMAGE"], sources["Y_IMAGE"]]
+    alone = cKDTree(places).query(places, k=2)[0][:, 1] > 15.0
+    inside = (np.abs(places - 512.0) < 495.0).all(axis=1)
+    low, high = np.percentile(area[inside], (40.0, 97.0))
+    chosen = np.flatnonzero(alone & inside & (area >= low) & (area <= high))
+    assert len(chosen) > 50
+    y, x = np.mgrid[:25, :25] - 12.0
+    widths = []
+    for stamp in cutouts_at(pixels, *places[chosen].T).astype(float):
+        start = Gaussian2D(np.ptp(stamp), 0.0, 0.0, 1.5, 1.5) + Const2D(np.median(stamp))
+        fit = TRFLSQFitter()(start, x, y, stamp)
+        widths.append(2.3548 * np.sqrt(fit.x_stddev_0 * fit.y_stddev_0) * EMMI_SCALE)
+    assert quality.fwhm_arcsec == pytest.approx(np.median(widths), rel=0.2)
+
+
+def reasons(run_json, model, path):
+    words = ["--pixel-scale-arcsec", EMMI_SCALE, "--exptime-s", 1200, "--model", model]
+    status, result = run_json("predict", path, *words)
+    assert status == 0
+    (exposure,) = result["exposures"]
+    return exposure["measures"], " ".join(exposure["reasons"])
+
+
+def test_reasons_of_a_sound_frame(run_json, model, altered):
+    measures, said = reasons(run_json, model, altered(lambda pixels: pixels))
+    # A field of galaxies: each is elongated, none like the next.
+    assert measures["coherence"] < 0.3
+    assert measures["background_range"] < 0.01
+    assert "within its limit" in said
+    for word in ("alike", "companion", "background varies", "wide"):
+        assert word not in said
+
+
+def test_reasons_of_a_frame_that_drifted(run_json, model, altered):
+    def drifted(pixels):
+        return np.mean([np.roll(pixels, step, axis=1) for step in range(-6, 7)], axis=0)
+
+    measures, said = reasons(run_json, model, altered(drifted))
+    assert "drawn out alike" in said
+    assert min(measures["position_angle_deg"], 180.0 - measures["position_angle_deg"]) < 5.0
+
+
+def test_reasons_of_a_frame_taken_twice(run_json, model, altered):
+    def twice(pixels):
+        return (pixels + np.roll(pixels, (14, 9), axis=(0, 1))) / 2.0
+
+    measures, said = reasons(run_json, model, altered(twice))
+    assert "companion" in said
+    assert measures["repeat_arcsec"] == pytest.approx(EMMI_SCALE * np.hypot(14, 9), abs=0.6)
+
+
+def test_reasons_of_a_frame_with_a_gradient(run_json, model, altered):
+    slope = np.linspace(0.85, 1.15, 1024)[None, :]
+    measures, said = reasons(run_json, model, altered(lambda pixels: pixels * slope))
+    # Eight columns of blocks: from the middle of the first to that of the last are 7 / 8 of it.
+    assert measures["background_range"] == pytest.approx(0.3 * 7 / 8, abs=0.01)
+    assert "background varies by 26 %" in said
+    assert "halves differ" in said
+
+
+def test_reasons_of_a_blurred_frame(run_json, model, altered):
+    def blurred(pixels):
+        return gaussian_filter(pixels, 2.5)
+
+    before = measured(altered(lambda pixels: pixels), EMMI_SCALE)[2].fwhm_arcsec
+    measures, said = reasons(run_json, model, altered(blurred))
+    wanted = np.hypot(before, 2.3548 * 2.5 * EMMI_SCALE)
+    assert measures["fwhm_arcsec"] == pytest.approx(wanted, rel=0.15)
+    assert "wide" in said
+
+
+def test_a_frame_without_shapes_is_left_to_a_person(run_json, model, real_data):
+    words = ["--pixel-scale-arcsec", 0.31, "--exptime-s", 150, "--model", model]
+    status, result = run_json("predict", real_data / "a8280271.fits", *words)
+    assert status == 0
+    (exposure,) = result["exposures"]
+    assert exposure["measures"]["fwhm_arcsec"] is None
+    assert exposure["rejected"] is True
+    assert "too few bright" in exposure["reasons"][0]

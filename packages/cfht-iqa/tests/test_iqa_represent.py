@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from iqaframes import star_field, write_mef
 
 from cfht_iqa.mock.ccd import FULL_SHAPE
+from cfht_iqa.report.representatives_hdf5 import write_hdf5
 from cfht_iqa.representatives import schema
 from cfht_iqa.som import load_map
 
@@ -144,3 +146,40 @@ def test_representative_image_is_far_smaller_than_the_ccd():
     kinds = [field.type for field in schema(20, 225)]
     size = sum(kind.list_size for kind in kinds if hasattr(kind, "list_size"))
     assert FULL_SHAPE[0] * FULL_SHAPE[1] / size > 700
+
+
+def test_hdf5_holds_what_parquet_holds(run_json, run, chain, tmp_path, rows):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    words = ["--catalogue", chain.catalogue, "--som", chain.som, "--output", tmp_path, "--hdf5"]
+    status, result = run_json("represent", *chain.exposures, *words)
+    assert status == 0
+    with h5py.File(result["hdf5"]) as file:
+        assert file["image"].shape == (40, 25, 500)
+        assert file["image"].attrs["unit"] == "count"
+        assert file["exposure"].asstr()[:].tolist() == [row["exposure"] for row in rows]
+        assert file["n_sources"][:].tolist() == [row["n_sources"] for row in rows]
+        for name in ("image", "cluster_hits", "node_hits", "cutout_x", "cutout_background"):
+            wanted = np.array([row[name] for row in rows], float).reshape(file[name].shape)
+            np.testing.assert_array_equal(file[name][:], wanted.astype(file[name].dtype))
+        assert np.isnan(file["cutout_x"][:]).any()
+        assert file.attrs["pick"] == '"largest"'
+    status, _, err = run("represent", *chain.exposures, *words)
+    assert (status, "--overwrite" in err) == (1, True)
+
+
+def test_hdf5_of_a_ccd_without_hits(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    shape = schema(2, 3)
+    rows = [
+        {"exposure": "e", "ccd": f"ccd{k}", "image": [float(k)] * 1250, "n_sources": k}
+        | {"cluster_hits": [0.5, 0.5] if k else None, "node_hits": [1.0, 0, 0] if k else None}
+        | {"cutout_x": [None, 5.0], "cutout_y": [None, 6.0], "cutout_background": [None, 7.0]}
+        for k in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=shape), tmp_path / "r.parquet")
+    write_hdf5(tmp_path / "r.parquet", tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert np.isnan(file["cluster_hits"][0]).all()
+        assert file["cluster_hits"][1].tolist() == [0.5, 0.5]
+        assert file["image"][2, 0, 0] == 2.0
+        assert np.isnan(file["cutout_y"][0, 0])

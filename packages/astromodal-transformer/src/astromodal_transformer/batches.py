@@ -173,6 +173,8 @@ class Batcher:
         Per source at most.
     query_weights : ndarray of float64, shape (slots,), optional
         How readily slots are asked for, see `choose_masked`.
+    questions : ndarray of bool, shape (q, slots), optional
+        What is shown of some sources, see `choose_masked`.
     """
 
     def __init__(
@@ -182,6 +184,7 @@ class Batcher:
         visible_tokens: int,
         query_tokens: int,
         query_weights: NDArray[np.float64] | None = None,
+        questions: NDArray[np.bool_] | None = None,
     ) -> None:
         self.store = store
         self.configuration = configuration
@@ -189,6 +192,7 @@ class Batcher:
         self.visible_tokens = min(visible_tokens, most)
         self.query_tokens = query_tokens
         self.query_weights = query_weights
+        self.questions = questions
 
     def batch(self, rows: NDArray[np.int64], turn: int) -> Batch:
         """A batch of rows as they are drawn in a pass over the data.
@@ -205,9 +209,13 @@ class Batcher:
         return self.assembled(self.drawn(rows, turn), np.arange(len(rows)))
 
     def drawn(self, rows: NDArray[np.int64], turn: int) -> Drawn:
-        """Draw what is seen and asked for of rows in a pass over the data."""
+        """Draw what is seen and asked for of rows in a pass over the data.
+
+        A row beyond the end of the store is a further view of a source: the same tokens, of which
+        others are hidden.
+        """
         layout, configuration = self.store.layout, self.configuration
-        codes = self.store.codes(rows)
+        codes = self.store.codes(rows % len(self.store))
         known = codes != self.store.vocabulary.missing
         seed = configuration.seed
         if configuration.model.objective == "causal":
@@ -225,6 +233,7 @@ class Batcher:
             self.visible_tokens,
             self.query_tokens,
             self.query_weights,
+            self.questions,
         )
         return Drawn(codes, visible, queries)
 

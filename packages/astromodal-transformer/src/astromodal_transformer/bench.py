@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from astro_common.errors import ConfigurationError
 from astromodal_transformer.batches import Batch
 from astromodal_transformer.memory import peak_tensor_bytes
-from astromodal_transformer.model import ModelShape, Transformer
+from astromodal_transformer.model import Transformer
+from astromodal_transformer.shape import ModelShape
 from astromodal_transformer.training.module import parameter_groups
 from astromodal_transformer.vocabulary import Block, Vocabulary
 

@@ -26,6 +26,7 @@ __all__ = [
     "MODEL_FILE",
     "SCHEMA_VERSION",
     "Checkpoint",
+    "amend_record",
     "check_checkpoint",
     "newest_checkpoint",
     "read_checkpoint",
@@ -119,6 +120,39 @@ def write_checkpoint(
             _put(folder, name, contents)
     except OSError as error:
         raise output_error(folder, error) from error
+
+
+def amend_record(path: Path, more: Mapping[str, Any]) -> None:
+    """Add to ``config.json`` of a checkpoint; what it holds otherwise stays.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a checkpoint.
+    more : mapping
+        Keys of the record.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is damaged.
+    OutputError
+        If it cannot be written.
+    """
+    state = check_checkpoint(path)
+    contents = {name: (path / name).read_bytes() for name in state["files"]}
+    record = {**_json(path / CONFIG_FILE), **more}
+    content = (json.dumps(jsonable(record), indent=2) + "\n").encode()
+    contents[CONFIG_FILE] = content
+    state["files"][CONFIG_FILE] = {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    contents[_STATE_RECORD] = (json.dumps(state, indent=2) + "\n").encode()
+    try:
+        _put(path.parent, path.name, contents)
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def _put(folder: Path, name: str, contents: Mapping[str, bytes]) -> None:

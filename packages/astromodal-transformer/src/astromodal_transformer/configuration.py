@@ -63,6 +63,7 @@ class DataSettings(_Section):
     include: Names
     exclude: Names
     block_rows: Count
+    balance: Share
 
 
 class SequenceSettings(_Section):
@@ -81,6 +82,7 @@ class MaskingSettings(_Section):
     """What training hides from the masked model."""
 
     whole_modality: Share
+    questions: Share
     fewest_visible: Share
     most_visible: Share
 
@@ -105,6 +107,13 @@ class ModelSettings(_Section):
     positions: Literal["rotary", "learned"]
     embedding: Literal["codebook", "free", "both"] | None
     tie_weights: bool
+    digest: bool | None
+
+    @model_validator(mode="after")
+    def _possible(self) -> ModelSettings:
+        if self.digest and self.objective == "causal":
+            raise ValueError("digest is true, and the causal model must not look ahead")
+        return self
 
 
 class LossSettings(_Section):

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from astro_common.errors import ConfigurationError, InputError
 from astromodal_transformer.baselines import Prediction, baseline_predictions, input_matrix
 from astromodal_transformer.configuration import Configuration
-from astromodal_transformer.layout import Layout
 from astromodal_transformer.predict import Loaded, load_for_use, predict_scalars
+from astromodal_transformer.questions import asked_subsets, default_targets
 from astromodal_transformer.store import TokenStore
 from astromodal_transformer.truth import true_columns
 
-__all__ = ["Comparison", "Figures", "default_subsets", "default_targets", "evaluate", "figures_of"]
+__all__ = ["Comparison", "Figures", "evaluate", "figures_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +30,6 @@ _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _OUTLIER_SIGMAS = 5.0
 # Sources that teach the baselines.
 _TAUGHT = 20_000
-
-_TARGETS = (
-    *("specz_z", "desi_Z", "apogee_TEFF", "apogee_LOGG", "apogee_FE_H"),
-    *("gaia_teff_gspphot", "gaia_logg_gspphot", "gaia_mh_gspphot"),
-)
-_PHOTOMETRY = "mag_*"
-_XP = "gaiaxp_*"
 
 
 @dataclass(frozen=True)
@@ -127,27 +120,6 @@ def figures_of(prediction: Prediction, truth: Float) -> Figures:
     )
 
 
-def default_targets(layout: Layout) -> list[str]:
-    """Redshifts and stellar parameters among the columns; else the first five columns."""
-    found = [name for name in _TARGETS if name in layout.modalities]
-    columns = [n for n in layout.modalities if len(layout.slots([n])) == 1]
-    return found or columns[:5]
-
-
-def default_subsets(layout: Layout, targets: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Photometry, XP and both, as far as there are any, and everything but the targets."""
-    known = {
-        name: tuple(layout.matching([pattern], name)) if _matches(layout, pattern) else ()
-        for name, pattern in (("photometry", _PHOTOMETRY), ("xp", _XP))
-    }
-    subsets = {name: own for name, own in known.items() if own}
-    if len(subsets) == 2:
-        subsets["photometry_xp"] = known["photometry"] + known["xp"]
-    if not subsets:
-        subsets["all"] = tuple(name for name in layout.modalities if name not in targets)
-    return subsets
-
-
 def evaluate(
     configuration: Configuration,
     checkpoint: Path,
@@ -190,7 +162,7 @@ def evaluate(
     asked = [n for n in layout.matching(names, "evaluation.targets") if n in project.books.columns]
     if not asked:
         raise ConfigurationError("evaluation.targets", ", ".join(names), "columns of the catalogue")
-    subsets = _subsets(configuration, layout, asked, given)
+    subsets = asked_subsets(configuration, layout, asked, given)
     store = project.store(fields)
     truth = true_columns(project, store, asked)
     held = _held_out(store.rows(settings.split), truth, settings.max_sources, configuration.seed)
@@ -256,25 +228,6 @@ def evaluate(
     return record, comparisons, loaded
 
 
-def _subsets(
-    configuration: Configuration,
-    layout: Layout,
-    targets: Sequence[str],
-    given: Sequence[str] | None,
-) -> dict[str, list[str]]:
-    if given:
-        chosen: Mapping[str, Sequence[str]] = {"given": given}
-    elif configuration.evaluation.subsets is not None:
-        chosen = configuration.evaluation.subsets
-    else:
-        chosen = default_subsets(layout, targets)
-    result = {}
-    for name, patterns in chosen.items():
-        found = layout.matching(patterns, f"evaluation.subsets.{name}") if patterns else []
-        result[name] = [own for own in found if own not in targets]
-    return result
-
-
 def _held_out(
     rows: NDArray[np.int64], truth: Mapping[str, Float], most: int, seed: int
 ) -> NDArray[np.int64]:
@@ -297,10 +250,3 @@ def _teaching(
     if len(rows) <= _TAUGHT:
         return rows
     return np.sort(np.random.default_rng(configuration.seed).choice(rows, _TAUGHT, replace=False))
-
-
-def _matches(layout: Layout, pattern: str) -> bool:
-    try:
-        return bool(layout.matching([pattern], pattern))
-    except ConfigurationError:
-        return False

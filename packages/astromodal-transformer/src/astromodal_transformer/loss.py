@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["LossTerms", "Tables", "token_loss"]
 
@@ -155,11 +156,20 @@ class _ChunkedLoss(torch.autograd.Function):
                 start += count
         ctx.save_for_backward(grad_hidden, grad_feature, grad_free, grad_bias)
         ctx.kinds = [None if x is None else x.dtype for x in (hidden, feature_hidden, free, bias)]
+        ctx.spent = False
         ctx.mark_non_differentiable(sums)
         return total, sums
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        # The gradients are scaled where they are: a copy of that of the learned vectors would be
+        # the largest tensor of the step.
+        if ctx.spent:
+            raise RuntimeError(
+                "the gradient of this token loss has been taken already: compute the loss anew"
+            )
+        ctx.spent = True
         scale = grads[0]
         found = [
             None if grad is None else grad.mul_(scale).to(kind)

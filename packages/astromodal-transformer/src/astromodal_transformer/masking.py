@@ -16,7 +16,7 @@ __all__ = ["Choice", "choose_masked", "choose_order", "limited", "listed", "slot
 Bool = NDArray[np.bool_]
 
 # Streams of random numbers.
-_WHOLE, _SHARE, _GROUP, _TOKEN, _QUERY, _ORDER, _INSIDE = range(7)
+_WHOLE, _SHARE, _GROUP, _TOKEN, _QUERY, _ORDER, _INSIDE, _QUESTION = range(8)
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ def choose_masked(
     most_visible: int,
     most_queries: int,
     query_weights: NDArray[np.float64] | None = None,
+    questions: Bool | None = None,
 ) -> tuple[Choice, Choice]:
     """Draw what is shown and what is asked for in training.
 
     Of some sources whole groups (a spectrum, the cutouts, the columns of a survey) are hidden, but
-    never all of them, of the others single tokens. Queries are drawn from what is hidden; at least
-    one token is.
+    never all of them, of the others single tokens; a share of the sources is shown just as it will
+    be when the model is used. Queries are drawn from what is hidden; at least one token is.
 
     Parameters
     ----------
@@ -79,6 +80,8 @@ def choose_masked(
         Tokens per source.
     query_weights : ndarray of float64, shape (slots,), optional
         How readily a slot is asked for, in addition to `slot_weights`.
+    questions : ndarray of bool, shape (q, slots), optional
+        What is shown of ``masking.questions`` of the sources: one of the rows, all of it.
 
     Returns
     -------
@@ -98,6 +101,11 @@ def choose_masked(
     token_share = np.where(whole & (share[:, 2] < 0.5), 2.0, token_share)
     group_share = np.where(whole, share[:, 0], 2.0)
     kept = (groups < group_share[:, None])[:, layout.group]
+    if questions is not None and len(questions) and settings.questions > 0.0:
+        draw = drawn(_QUESTION, 2)
+        like = np.flatnonzero(draw[:, 0] < settings.questions)
+        kept[like] = questions[(draw[like, 1] * len(questions)).astype(np.int64)]
+        token_share[like] = 2.0
     blind = np.flatnonzero(~(known & kept).any(axis=1))
     if len(blind):
         # From nothing, only the frequencies of codes can be learned: one group is shown.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -27,86 +26,21 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from astromodal_transformer.batches import Batch
-from astromodal_transformer.configuration import ModelSettings
 from astromodal_transformer.layout import Layout
 from astromodal_transformer.loss import LossTerms, Tables, token_loss
+from astromodal_transformer.shape import ModelShape
 from astromodal_transformer.vocabulary import Vocabulary
 
-__all__ = ["PRESETS", "Cache", "ModelShape", "Transformer", "code_features"]
+__all__ = ["Cache", "Transformer", "code_features"]
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, shape (B, heads, N, head)."""
 
 
-@dataclass(frozen=True)
-class ModelShape:
-    """Size and form of the network.
-
-    Attributes
-    ----------
-    layers, d_model, heads, feed_forward : int
-    dropout : float
-    objective : {'masked', 'causal'}
-    norm : {'rms', 'layer'}
-    positions : {'learned', 'rotary'}
-    embedding : {'codebook', 'free', 'both'}
-    tie_weights : bool
-    """
-
-    layers: int
-    d_model: int
-    heads: int
-    feed_forward: int
-    dropout: float = 0.0
-    objective: str = "masked"
-    norm: str = "rms"
-    positions: str = "learned"
-    embedding: str = "both"
-    tie_weights: bool = True
-
-    @classmethod
-    def from_settings(cls, settings: ModelSettings) -> ModelShape:
-        """The preset with the values that the settings change."""
-        values = dict(PRESETS[settings.preset])
-        for key in ("layers", "d_model", "heads", "feed_forward", "dropout", "embedding"):
-            if getattr(settings, key) is not None:
-                values[key] = getattr(settings, key)
-        if settings.d_model is not None and settings.feed_forward is None:
-            values["feed_forward"] = 4 * settings.d_model
-        return cls(
-            objective=settings.objective,
-            norm=settings.norm,
-            positions=settings.positions,
-            tie_weights=settings.tie_weights,
-            **values,
-        )
-
-    def record(self) -> dict[str, Any]:
-        """The shape as JSON can hold it."""
-        return asdict(self)
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    name: {
-        "layers": layers,
-        "d_model": d_model,
-        "heads": heads,
-        "feed_forward": 4 * d_model,
-        "dropout": dropout,
-        "embedding": embedding,
-    }
-    for name, layers, d_model, heads, dropout, embedding in (
-        ("tiny", 3, 96, 4, 0.0, "codebook"),
-        ("small", 6, 256, 8, 0.0, "both"),
-        ("base", 12, 768, 12, 0.1, "both"),
-        ("large", 24, 1024, 16, 0.1, "both"),
-    )
-}
-"""Networks by name."""
-
 # Cosines over the ranks of bins, and octaves of sines over their values.
 _RANK_TERMS, _OCTAVES = 12, (-1, 0, 1, 2, 3)
 _MOST_FOURIER_DIMENSIONS = 4
+_DIGEST_FACTOR = 4
 
 
 def code_features(centroids: Tensor, *, ordered: bool) -> Tensor:
@@ -193,14 +127,24 @@ class Layer(nn.Module):
         mask: Tensor | None,  # (B, 1, 1, seen)
         angles: tuple[Tensor, Tensor] | None,
         cache: tuple[Tensor, Tensor] | None = None,
+        first: int = 0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The first `seen` rows have keys; the others only look at them, and at the cache."""
+        """The first `seen` rows have keys; the others only look at them, and at the cache.
+
+        Rows before `first` give their keys and values, and nothing else is asked of them: what is
+        returned, shape (B, L - first, d), begins after them.
+        """
         B, L, d = x.shape
-        projected = self.attention_in(self.attention_norm(x))
-        q, k, v = projected.view(B, L, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        normed = self.attention_norm(x)
+        weight = self.attention_in.weight.to(normed.dtype)
+        q = self._heads(normed[:, first:] @ weight[:d].T)
+        k, v = (
+            self._heads(own) for own in (normed[:, :seen] @ weight[d:].T).split(d, dim=2)
+        )  # (B, heads, seen, head)
+        x = x[:, first:]
+        L = L - first
         if angles is not None:
-            q, k = rotate(q, angles[0]), rotate(k, angles[1])
-        k, v = k[:, :, :seen], v[:, :, :seen]  # (B, heads, seen, head)
+            q, k = rotate(q, angles[0][:, :, first:]), rotate(k, angles[1][:, :, :seen])
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
         mixed = functional.scaled_dot_product_attention(
@@ -215,8 +159,40 @@ class Layer(nn.Module):
         inner = functional.gelu(self.feed_in(self.feed_norm(x)), approximate="tanh")
         return x + self._dropped(self.feed_out(inner)), (k, v)
 
+    def _heads(self, x: Tensor) -> Tensor:
+        B, L, d = x.shape
+        return x.reshape(B, L, self.heads, d // self.heads).transpose(1, 2)
+
     def _dropped(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class Digest(nn.Module):
+    """All that is seen in one vector: a sum over tokens, weighted by slot, and two layers.
+
+    Small differences of many large numbers, as colours are of magnitudes, take attention long to
+    learn; here they are one matrix away. A sum over a set hangs on no order (Zaheer et al. 2017,
+    NeurIPS 30).
+    """
+
+    def __init__(self, slots: int, width: int) -> None:
+        super().__init__()
+        self.slot_gain = nn.Parameter(torch.randn(slots, width))
+        self.slot_embedding = nn.Parameter(torch.randn(slots, width) * 0.1)
+        inner = _DIGEST_FACTOR * width
+        self.first = nn.Linear(width, inner)
+        self.second = nn.Linear(inner, width)
+
+    def forward(self, content: Tensor, slots: Tensor, lengths: Tensor | None) -> Tensor:
+        """Of the contents of tokens (B, N, d) in their slots (B, N): shape (B, d)."""
+        gain = functional.embedding(slots, self.slot_gain)
+        each = content * gain.to(content.dtype) + functional.embedding(slots, self.slot_embedding)
+        if lengths is None:
+            total = each.sum(dim=1) / math.sqrt(slots.shape[1])
+        else:
+            inside = torch.arange(slots.shape[1], device=slots.device) < lengths[:, None]
+            total = (each * inside[:, :, None]).sum(dim=1) / lengths[:, None].sqrt()
+        return self.second(functional.gelu(self.first(total), approximate="tanh"))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
@@ -258,6 +234,7 @@ class Transformer(nn.Module):
         self.query_embedding = nn.Parameter(torch.randn(blocks + 1, d) * 0.1)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.final_norm = _norm(shape.norm, d)
+        self.digest = Digest(len(self.slot_block), d) if shape.digest else None
         self._initialise()
 
     @classmethod
@@ -364,17 +341,32 @@ class Transformer(nn.Module):
 
     def embedded(self, tokens: Tensor, slots: Tensor) -> Tensor:
         """Vectors of tokens in their slots, shape (B, N, d)."""
+        return self._embedded(tokens, slots)[0]
+
+    def _embedded(self, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of tokens in their slots, and what they are made of without the slots."""
         block = self.slot_block[slots]
         x = self.block_embedding[block] + self.group_embedding[self.slot_group[slots]]
         if self.slot_embedding is not None:
             x = x + functional.embedding(slots, self.slot_embedding)
+        content = torch.zeros_like(x)
         if self.free is not None:
-            x = x + functional.embedding(tokens, self.free) * math.sqrt(self.shape.d_model)
+            content = functional.embedding(tokens, self.free) * math.sqrt(self.shape.d_model)
+            x = x + content
         if self.projection is not None and self.features is not None:
             flat = functional.embedding(tokens.reshape(-1), self.features)
-            content = _projected(flat, self.projection, self.projector[block.reshape(-1)])
-            x = x + content.view(*tokens.shape, -1) * self.gain[block]
-        return x
+            fixed = _projected(flat, self.projection, self.projector[block.reshape(-1)])
+            content = fixed.view(*tokens.shape, -1)
+            x = x + content * self.gain[block]
+        return x, content
+
+    def _begun(self, batch: Batch) -> Tensor:
+        """Vectors of the tokens of a batch, with the digest in the first of them."""
+        x, content = self._embedded(batch.tokens, batch.slots)
+        if self.digest is None:
+            return x
+        first = self.digest(content, batch.slots, batch.lengths)[:, None]
+        return torch.cat([x[:, :1] + first, x[:, 1:]], dim=1)
 
     def _asking(self, slots: Tensor) -> Tensor:
         x = self.query_embedding[self.slot_block[slots]]
@@ -394,6 +386,7 @@ class Transformer(nn.Module):
         mask: Tensor | None,
         angles: tuple[Tensor, Tensor] | None,
         cache: Cache | None = None,
+        first: int = 0,
     ) -> tuple[Tensor, Cache]:
         """All layers.
 
@@ -408,26 +401,31 @@ class Transformer(nn.Module):
             Of queries and keys.
         cache : Cache, optional
             Keys and values of what came before.
+        first : int
+            Rows before this one are not returned, which saves their share of the last layer.
 
         Returns
         -------
-        Tensor, shape (B, L, d)
+        Tensor, shape (B, L - first, d)
         Cache
             Keys and values, those of the given cache included.
         """
         found: Cache = []
         for number, layer in enumerate(self.layers):
             before = None if cache is None else cache[number]
+            start = first if number == len(self.layers) - 1 else 0
             if self.gradient_checkpointing and self.training:
-                x, own = checkpoint(layer, x, seen, mask, angles, before, use_reentrant=False)
+                x, own = checkpoint(
+                    layer, x, seen, mask, angles, before, start, use_reentrant=False
+                )
             else:
-                x, own = layer(x, seen, mask, angles, before)
+                x, own = layer(x, seen, mask, angles, before, start)
             found.append(own)
         return cast("Tensor", self.final_norm(x)), found
 
     def hidden(self, batch: Batch) -> Tensor:
         """Answers to the queries of a batch, shape (B, M, d)."""
-        x = self.embedded(batch.tokens, batch.slots)
+        x = self._begun(batch)
         asked = self._asking(batch.query_slots)
         own, other = self._angles(batch.slots), self._angles(batch.query_slots)
         seen = x.shape[1]
@@ -440,14 +438,14 @@ class Transformer(nn.Module):
             both = torch.cat([own, other], dim=2)
             angles = (both, both)
         x = torch.cat([x, asked], dim=1)
-        return self.run(x, seen, _key_mask(batch, seen), angles)[0][:, seen:]
+        return self.run(x, seen, _key_mask(batch, seen), angles, first=seen)[0]
 
     def encode(self, batch: Batch) -> tuple[Tensor, Cache]:
         """What is seen, without queries: hidden states (B, N, d), keys and values (masked model).
 
         The causal model takes the queries of the batch as the slots that follow.
         """
-        x = self.embedded(batch.tokens, batch.slots)
+        x = self._begun(batch)
         own = self._angles(batch.slots)
         if self.shape.objective == "causal":
             x = x + self._asking(batch.query_slots)

@@ -16,6 +16,7 @@ from astro_common.errors import ConfigurationError
 from astro_common.parquet import ParquetWriter, described
 from astro_common.provenance import provenance
 from astromodal_transformer.answering import Answerer
+from astromodal_transformer.calibration import scale_of, widened
 from astromodal_transformer.checkpoints import read_checkpoint
 from astromodal_transformer.configuration import Configuration
 from astromodal_transformer.decoding import SequenceDecoder
@@ -116,6 +117,9 @@ def predict_scalars(
 ) -> Scalars:
     """Predict columns; none of the targets is ever seen.
 
+    Quantiles are moved away from the median by the factor that was fitted to the validation part of
+    the sky, see `calibration`.
+
     Parameters
     ----------
     loaded : Loaded
@@ -132,7 +136,9 @@ def predict_scalars(
     answerer, layout = loaded.answerer, loaded.project.layout
     slots = np.array([int(layout.slots([name])[0]) for name in targets], dtype=np.int64)
     bins = [loaded.project.books.columns[name].bins for name in targets]
-    wanted = np.asarray(levels, dtype=np.float64)
+    scales = [scale_of(loaded.record, name, given) for name in targets]
+    # The last is the median, from which the others are moved away.
+    wanted = np.array([*levels, 0.5], dtype=np.float64)
     mean = np.empty((len(codes), len(targets)))
     quantiles = np.empty((len(codes), len(targets), len(levels)))
     visible = answerer.visible(codes, given, targets)
@@ -140,7 +146,8 @@ def predict_scalars(
         for place, slot in enumerate(slots.tolist()):
             p = answerer.probabilities(answers, place, slot)
             mean[answers.rows, place] = bin_mean(bins[place], p)
-            quantiles[answers.rows, place] = bin_quantiles(bins[place], p, wanted)
+            found = bin_quantiles(bins[place], p, wanted)
+            quantiles[answers.rows, place] = widened(found[:, :-1], found[:, -1], scales[place])
     return Scalars(mean, quantiles)
 
 

@@ -95,7 +95,8 @@ class Project:
         """
         import torch
 
-        from astromodal_transformer.model import ModelShape, Transformer
+        from astromodal_transformer.model import Transformer
+        from astromodal_transformer.shape import ModelShape
 
         torch.manual_seed(self.configuration.seed)
         shape = ModelShape.from_settings(self.configuration.model)
@@ -117,7 +118,7 @@ def model_record(project: Project, synthetic: bool) -> dict[str, Any]:
         Whether it was trained on simulated sources.
     """
     from astro_common.provenance import creation_time, versions
-    from astromodal_transformer.model import ModelShape
+    from astromodal_transformer.shape import ModelShape
 
     configuration = project.configuration
     data = configuration.data.model_dump(mode="json")
@@ -156,7 +157,8 @@ def model_from_checkpoint(source: Path | Checkpoint, device: str = "cpu") -> Tra
     InputError
         If the files are missing, damaged or do not fit one another.
     """
-    from astromodal_transformer.model import ModelShape, Transformer
+    from astromodal_transformer.model import Transformer
+    from astromodal_transformer.shape import ModelShape
 
     found = read_checkpoint(source) if isinstance(source, Path) else source
     try:

@@ -17,6 +17,7 @@ from astro_common.jobs import Failure, FailureFile
 from astro_common.parquet import ParquetWriter, described
 from astro_common.provenance import provenance
 from cfht_iqa.ldac import SourceTable, catalogue_name, read_tables
+from cfht_iqa.ldac.nights import night_of
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "build_catalogue"]
 
@@ -66,7 +67,7 @@ def build_catalogue(
     """Put source catalogues together.
 
     Rows are in the order of the files, of their CCDs, and of the sources on them. Memory holds one
-    row group at a time.
+    row group at a time. Which night each exposure is of stands in the file's metadata.
 
     Parameters
     ----------
@@ -105,11 +106,12 @@ def build_catalogue(
     failed: list[Failure] = []
     sound: list[Path] = []
     settings: list[str] = []
+    nights: dict[str, str] = {}
     with ParquetWriter(output, SCHEMA, overwrite=overwrite) as writer:
         waiting: list[pa.Table] = []
         for path, name in zip(paths, names, strict=True):
             try:
-                tables = list(_tables(path, name, exptime_s))
+                tables = list(_tables(path, name, exptime_s, nights))
             except InputError as error:
                 failure = Failure(name, error.source, error.reason)
                 failed.append(failure)
@@ -133,6 +135,7 @@ def build_catalogue(
         writer.metadata |= {
             "schema_version": SCHEMA_VERSION,
             "extraction": sorted(set(settings)),
+            "nights": {name: nights[name] for name in names if name in nights},
             "provenance": provenance("cfht-iqa", {"exptime_s": exptime_s}, sound),
         }
     return counts, failed
@@ -152,12 +155,17 @@ def _settings(path: Path) -> str:
     return "\n".join(str(line) for line in header.get("HISTORY", []))
 
 
-def _tables(path: Path, exposure: str, exptime_s: float | None) -> Iterator[pa.Table]:
+def _tables(
+    path: Path, exposure: str, exptime_s: float | None, nights: dict[str, str]
+) -> Iterator[pa.Table]:
     ccds: set[str] = set()
     for table in read_tables(path, [*_NAMES.values(), _AREA]):
         if table.ccd in ccds:
             raise InputError(path, f"two tables of CCD {table.ccd}", "one per CCD")
         ccds.add(table.ccd)
+        night = night_of(table.header)
+        if night is not None:
+            nights.setdefault(exposure, night)
         yield _rows(path, exposure, table, exptime_s)
 
 

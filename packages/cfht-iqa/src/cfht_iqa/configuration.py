@@ -57,7 +57,7 @@ class RepresentSection(_Section):
 class SplitSection(_Section):
     """How exposures are dealt out."""
 
-    group: Literal["exposure", "run"] = "exposure"
+    group: Literal["exposure", "night", "run"] = "exposure"
 
 
 class TrainSection(_Section):

@@ -1,9 +1,9 @@
 """What can be measured of a CCD's image quality, and said to a person.
 
-Shapes are those of bright sources that are neither saturated nor cut: width at half the peak, and
-ellipticity from second moments. Bad guiding stretches all sources alike, so the mean ellipticity
-vector is compared with the mean length of the vectors; lost guiding repeats the whole field, which
-shows as one offset that many pairs of sources share.
+Shapes are those of bright sources that are neither saturated nor cut, nor narrower than a point
+source can be: width at half the peak, and ellipticity from second moments. Bad guiding stretches
+all sources alike, so the mean ellipticity vector is compared with the mean length of the vectors;
+lost guiding repeats the whole field, which shows as one offset that many pairs of sources share.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from cfht_iqa.ccd_state import CcdState
 from cfht_iqa.extraction.settings import SATURATED, TRUNCATED, Sources
 
 __all__ = ["CcdQuality", "cutouts_at", "is_inside", "measure_quality"]
 
 _HALF: Final = 12
-_MOST_SOURCES: Final = 150
+_MOST_SOURCES: Final = 2000
+_MOST_SHAPES: Final = 150
+_LEAST_VARIANCE_PX2: Final = 0.36
 # Reach of the search for repeated images, and the size of its cells, in arcsec.
 _REACH_ARCSEC: Final = 10.0
 _CELL_ARCSEC: Final = 0.4
-_LEAST_SOURCES: Final = 8
+_LEAST_SOURCES: Final = 4
+# The background is measured on so many blocks per axis, from about so many pixels in all.
+_BLOCKS: Final = 8
+_SAMPLE_PX: Final = 200_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,9 +57,9 @@ class CcdQuality:
     repeat_arcsec : float
         That offset.
     background : float
-        Median background at the sources, in ADU.
+        Median background, in ADU. It is measured on 8 x 8 blocks of the halves that are alive.
     background_range : float
-        5th to 95th percentile of the background at the sources, over the median sky.
+        5th to 95th percentile of the blocks' backgrounds, over the median sky.
     background_step : float
         Right half minus left half of the CCD, over the median sky.
     background_sigma : float
@@ -121,6 +127,7 @@ def measure_quality(
     *,
     pixel_scale_arcsec: float,
     bias_adu: float,
+    state: CcdState | None = None,
 ) -> CcdQuality:
     """Measure a CCD.
 
@@ -134,66 +141,81 @@ def measure_quality(
         Arcsec per pixel.
     bias_adu : float
         Level without light; NaN if not known, and then 0.
+    state : CcdState, optional
+        Which halves are alive; by default both.
 
     Returns
     -------
     CcdQuality
     """
     count = len(sources["X_IMAGE"])
+    background = _background(pixels, 0.0 if math.isnan(bias_adu) else bias_adu, state)
     if count < _LEAST_SOURCES:
-        return CcdQuality(count)
+        return CcdQuality(count, **background)
+    shapes = _measured_shapes(pixels, sources)
     return CcdQuality(
         count,
-        **_shapes(pixels, sources, pixel_scale_arcsec),
-        **_repeats(sources, pixel_scale_arcsec),
-        **_background(pixels, sources, 0.0 if math.isnan(bias_adu) else bias_adu),
+        **_shapes(shapes, sources, pixel_scale_arcsec),
+        **_repeats(shapes, sources, pixel_scale_arcsec),
+        **background,
     )
 
 
-def _shapes(
-    pixels: npt.NDArray[np.float32], sources: Sources, pixel_scale_arcsec: float
-) -> dict[str, float]:
-    x, y = sources["X_IMAGE"], sources["Y_IMAGE"]
-    usable = (sources["FLAGS"] & (SATURATED | TRUNCATED)) == 0
-    usable &= is_inside(pixels.shape, x, y)
-    area = sources["ISO0"]
-    # Cosmic rays are small, and the few largest are galaxies and blends.
-    if usable.any():
-        low, high = np.percentile(area[usable], (40.0, 97.0))
-        usable &= (area >= low) & (area <= high)
-    chosen = np.flatnonzero(usable)
+@dataclass(frozen=True, eq=False)
+class _Shapes:
+    """Shapes of the sources of largest area that have one; lengths in pixels."""
+
+    index: npt.NDArray[np.intp]
+    fwhm: Floats
+    e1: Floats
+    e2: Floats
+
+
+def _measured_shapes(pixels: npt.NDArray[np.float32], sources: Sources) -> _Shapes:
+    x, y, area = sources["X_IMAGE"], sources["Y_IMAGE"], sources["ISO0"]
+    chosen = np.flatnonzero(is_inside(pixels.shape, x, y))
     chosen = chosen[np.argsort(-area[chosen], kind="stable")][:_MOST_SOURCES]
-    if len(chosen) < _LEAST_SOURCES:
-        return {}
-    stamps = cutouts_at(pixels, x[chosen], y[chosen]).astype(np.float64)
-    stamps -= sources["BACKGROUND"][chosen, None, None]
+    stamps = cutouts_at(pixels, x[chosen], y[chosen])
+    stamps = stamps - sources["BACKGROUND"][chosen, None, None].astype(np.float32)
     stamps = np.nan_to_num(stamps, nan=0.0)
     core = stamps[:, _HALF - 3 : _HALF + 4, _HALF - 3 : _HALF + 4]
-    peak = core.max(axis=(1, 2))
+    peak = core.max(axis=(1, 2), initial=0.0)
     good = peak > 0
-    stamps, peak = stamps[good], peak[good]
-    if len(peak) < _LEAST_SOURCES:
-        return {}
-    steps = np.arange(-_HALF, _HALF + 1, dtype=np.float64)
-    distance = np.hypot(steps[:, None], steps[None])
-    near = distance <= _HALF
-    above = (stamps > 0.5 * peak[:, None, None]) & near
+    chosen, stamps, peak = chosen[good], stamps[good], peak[good, None, None]
+    steps = np.arange(-_HALF, _HALF + 1, dtype=np.float32)
+    near = np.hypot(steps[:, None], steps[None]) <= _HALF
+    above = (stamps > 0.5 * peak) & near
     fwhm = 2.0 * np.sqrt(above.sum(axis=(1, 2)) / np.pi)
-    light = np.where((stamps > 0.15 * peak[:, None, None]) & near, stamps, 0.0)
-    total = light.sum(axis=(1, 2))
-    middle_x = (light * steps).sum(axis=(1, 2)) / total
-    middle_y = (light * steps[:, None]).sum(axis=(1, 2)) / total
-    dx = steps[None, None, :] - middle_x[:, None, None]
-    dy = steps[None, :, None] - middle_y[:, None, None]
-    xx = (light * dx**2).sum(axis=(1, 2)) / total
-    yy = (light * dy**2).sum(axis=(1, 2)) / total
-    xy = (light * dx * dy).sum(axis=(1, 2)) / total
+    light = np.where((stamps > 0.15 * peak) & near, stamps, np.float32(0.0))
+    # Along each axis first: sums over pixels of light, light x, light y, and so on.
+    columns, rows = light.sum(axis=1, dtype=np.float64), light.sum(axis=2, dtype=np.float64)
+    total = columns.sum(axis=1)
+    middle_x, middle_y = columns @ steps / total, rows @ steps / total
+    xx = columns @ steps**2 / total - middle_x**2
+    yy = rows @ steps**2 / total - middle_y**2
+    xy = np.einsum("nyx,y,x->n", light, steps, steps, optimize=True) / total - middle_x * middle_y
     size = np.maximum(xx + yy, 1e-9)
     e1, e2 = (xx - yy) / size, 2.0 * xy / size
+    # The trace of a cosmic ray is narrower than any image that the telescope makes.
+    real = 0.5 * size * (1.0 - np.hypot(e1, e2)) >= _LEAST_VARIANCE_PX2
+    return _Shapes(chosen[real], fwhm[real], e1[real], e2[real])
+
+
+def _shapes(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
+    area = sources["ISO0"][shapes.index]
+    usable = (sources["FLAGS"][shapes.index] & (SATURATED | TRUNCATED)) == 0
+    if usable.any():
+        # The smallest are faint, and the few largest are galaxies and blends.
+        low, high = np.percentile(area[usable], (40.0, 97.0))
+        usable &= (area >= low) & (area <= high)
+    chosen = np.flatnonzero(usable)[:_MOST_SHAPES]
+    if len(chosen) < _LEAST_SOURCES:
+        return {}
+    e1, e2 = shapes.e1[chosen], shapes.e2[chosen]
     length = np.hypot(e1, e2)
     mean_1, mean_2 = float(e1.mean()), float(e2.mean())
     return {
-        "fwhm_arcsec": float(np.median(fwhm)) * pixel_scale_arcsec,
+        "fwhm_arcsec": float(np.median(shapes.fwhm[chosen])) * pixel_scale_arcsec,
         "ellipticity": float(np.median(length)),
         "mean_e1": mean_1,
         "mean_e2": mean_2,
@@ -201,13 +223,12 @@ def _shapes(
     }
 
 
-def _repeats(sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
-    area = sources["ISO0"]
-    chosen = np.flatnonzero(area >= np.percentile(area, 30.0))
-    chosen = chosen[np.argsort(-area[chosen], kind="stable")][:2000]
+def _repeats(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
+    # The companions of the faintest are lost below the threshold.
+    chosen = shapes.index[: math.ceil(0.7 * len(shapes.index))]
     places = np.stack([sources["X_IMAGE"][chosen], sources["Y_IMAGE"][chosen]], axis=1)
     places = places * pixel_scale_arcsec
-    if len(places) < 2 * _LEAST_SOURCES:
+    if len(places) < 4 * _LEAST_SOURCES:
         return {}
     pairs = cKDTree(places).query_pairs(_REACH_ARCSEC, output_type="ndarray")
     if not len(pairs):
@@ -234,17 +255,35 @@ def _repeats(sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
 
 
 def _background(
-    pixels: npt.NDArray[np.float32], sources: Sources, bias_adu: float
+    pixels: npt.NDArray[np.float32], bias_adu: float, state: CcdState | None
 ) -> dict[str, float]:
-    level = np.asarray(sources["BACKGROUND"], np.float64)
-    x = sources["X_IMAGE"]
-    middle = float(np.median(level))
+    # Medians over blocks of the sky, not at sources, of which a short exposure has few.
+    stride = max(1, math.isqrt(pixels.size // _SAMPLE_PX))
+    sample = pixels[::stride, ::stride].copy()
+    if state is not None:
+        sample[:, state.dead_columns(sample.shape[1])] = np.nan
+    edges = [np.linspace(0, size, _BLOCKS + 1).astype(int) for size in sample.shape]
+    level = np.full((_BLOCKS, _BLOCKS), np.nan)
+    for row in range(_BLOCKS):
+        for column in range(_BLOCKS):
+            block = sample[
+                edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]
+            ]
+            block = block[np.isfinite(block)]
+            if block.size:
+                level[row, column] = np.median(block)
+    known = level[np.isfinite(level)]
+    if not known.size:
+        return {}
+    middle = float(np.median(known))
     sky = max(middle - bias_adu, 1.0)
-    low, high = np.percentile(level, (5.0, 95.0))
-    left, right = level[x <= pixels.shape[1] / 2], level[x > pixels.shape[1] / 2]
-    step = float(np.median(right) - np.median(left)) if len(left) and len(right) else math.nan
-    sample = pixels[::3, ::2]
-    differences = np.abs(np.diff(sample[np.isfinite(sample).all(axis=1)], axis=1))
+    low, high = np.percentile(known, (5.0, 95.0))
+    halves = [half[np.isfinite(half)] for half in np.hsplit(level, 2)]
+    step = math.nan
+    if all(half.size for half in halves):
+        step = float(np.median(halves[1]) - np.median(halves[0]))
+    differences = np.abs(np.diff(sample, axis=1))
+    differences = differences[np.isfinite(differences)]
     # Of a normal distribution, the median of |difference| of two is 0.6745 sqrt(2) sigma.
     noise = float(np.median(differences)) / 0.9539 if differences.size else math.nan
     return {

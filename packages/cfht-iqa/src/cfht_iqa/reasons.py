@@ -83,26 +83,46 @@ def reasons_for(verdict: str, measures: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
+def _is_drawn_out(measures: Mapping[str, Any]) -> bool:
+    """Whether sources are elongated, and alike; galaxies and blends are, each its own way."""
+    return bool(
+        measures["ellipticity"] > LIMITS["ellipticity"]
+        and measures["coherence"] > LIMITS["coherence"]
+    )
+
+
 def _seeing(measures: Mapping[str, Any]) -> str:
     fwhm, limit = measures["fwhm_arcsec"], LIMITS["fwhm_arcsec"]
-    # A trail is wide too; what is wide and round is blurred.
-    if not fwhm > limit or measures["ellipticity"] > LIMITS["ellipticity"]:
+    # A trail is wide too; what is wide and drawn out in no one direction is blurred.
+    if not fwhm > limit or _is_drawn_out(measures):
         return ""
+    ellipticity = measures["ellipticity"]
+    if ellipticity > LIMITS["ellipticity"]:
+        return (
+            f"sources are wide: {fwhm:.2f} arcsec (limit {limit:.2f}); their elongation, "
+            f"{ellipticity:.2f}, has no common direction ({100 * measures['coherence']:.0f} % "
+            "coherent)"
+        )
     return f"sources are round and wide: {fwhm:.2f} arcsec (limit {limit:.2f})"
 
 
 def _shape_within_limits(measures: Mapping[str, Any]) -> str:
-    fwhm = measures["fwhm_arcsec"]
+    fwhm, ellipticity = measures["fwhm_arcsec"], measures["ellipticity"]
     if fwhm > LIMITS["fwhm_arcsec"]:
         return f"width {fwhm:.2f} arcsec, which the elongation accounts for"
-    if measures["ellipticity"] > LIMITS["ellipticity"]:
+    if _is_drawn_out(measures):
         return f"seeing {fwhm:.2f} arcsec, within its limit"
-    return f"seeing {fwhm:.2f} arcsec, ellipticity {measures['ellipticity']:.2f}, within limits"
+    if ellipticity > LIMITS["ellipticity"]:
+        return (
+            f"seeing {fwhm:.2f} arcsec, within its limit; elongation {ellipticity:.2f} in no "
+            f"common direction ({100 * measures['coherence']:.0f} % coherent)"
+        )
+    return f"seeing {fwhm:.2f} arcsec, ellipticity {ellipticity:.2f}, within limits"
 
 
 def _elongation(measures: Mapping[str, Any]) -> str:
     ellipticity, coherence = measures["ellipticity"], measures["coherence"]
-    if not (ellipticity > LIMITS["ellipticity"] and coherence > LIMITS["coherence"]):
+    if not _is_drawn_out(measures):
         return ""
     return (
         f"sources are drawn out alike: ellipticity {ellipticity:.2f} (limit "

@@ -214,6 +214,7 @@ def _represent(unit: _Unit) -> list[_Row]:
                 quality_columns(part),
                 pixel_scale_arcsec=exposure.pixel_scale_arcsec,
                 bias_adu=ccd.overscan_adu,
+                state=ccd.state,
             )
             rows.append(
                 _Row(

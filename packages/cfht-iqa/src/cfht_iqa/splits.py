@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from astro_common.jobs import Failure
-from astro_common.parquet import parquet_errors
+from astro_common.parquet import parquet_errors, read_metadata
 from cfht_iqa.leakage import FeatureAudit, audit_features
 
 __all__ = ["SPLITS", "Splitting", "assign_splits", "read_splits", "split_catalogue", "write_splits"]
@@ -71,7 +71,7 @@ def split_catalogue(
     features : sequence of str
         Columns that a map or a model is to see.
     group : str, optional
-        ``exposure``, or ``run``: exposures of one RUNID stay together.
+        ``exposure``; ``run``: exposures of one RUNID stay together; ``night``: those of one night.
     seed : int, optional
         Of the order.
     shares : sequence of float, optional
@@ -84,7 +84,8 @@ def split_catalogue(
     Raises
     ------
     InputError
-        If a feature identifies the exposure, or no exposure of the catalogue has a label.
+        If a feature identifies the exposure, no exposure of the catalogue has a label, or exposures
+        are to stay with their run or night and none says which that is.
     ConfigurationError
         If a feature is not a column.
     """
@@ -117,10 +118,26 @@ def split_catalogue(
         logger.warning("%d exposures have no label and are in no split", len(result.unlabelled))
     if not known:
         raise InputError(catalogue, "none of its exposures has a label", "labels of its exposures")
-    groups = {name: run if group == "run" and run else name for name, run in known.items()}
+    groups = _groups(catalogue, known, group)
     classes = {name: labels[name][0] for name in known}
     result.splits = assign_splits(classes, groups, seed=seed, shares=shares)
     return result
+
+
+def _groups(catalogue: Path, runs: Mapping[str, str | None], group: str) -> dict[str, str]:
+    """Group by exposure; an exposure that does not say its run or night is a group of its own."""
+    if group == "exposure":
+        return {name: name for name in runs}
+    said = runs if group == "run" else read_metadata(catalogue).get("nights", {})
+    missing = [name for name in runs if not said.get(name)]
+    keys = "RUNID" if group == "run" else "MJD-OBS, nor DATE-OBS with UTC-OBS"
+    if len(missing) == len(runs):
+        raise InputError(
+            catalogue, f"no {keys} for any exposure", f"its {group}", "use --group exposure"
+        )
+    if missing:
+        logger.warning("%d exposures have no %s, and are not kept together", len(missing), keys)
+    return {name: said.get(name) or name for name in runs}
 
 
 def assign_splits(

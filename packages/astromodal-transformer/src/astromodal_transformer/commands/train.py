@@ -50,9 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
         }
         text = f"{result['sources']} sources, {len(result['modalities'])} modalities"
     else:
+        from astromodal_transformer.calibrating import calibrate_run
         from astromodal_transformer.training.run import train
 
         result = train(configuration, resume=arguments.resume, overwrite=arguments.overwrite)
+        calibrate_run(configuration)
         shown = result["validation_loss"]
         validation = "" if shown is None else f", validation loss {shown:.4f}"
         text = f"{result['steps']} steps{validation}: {result['output']}"

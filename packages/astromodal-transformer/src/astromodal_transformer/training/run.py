@@ -26,7 +26,9 @@ from astromodal_transformer.configuration import Configuration
 from astromodal_transformer.figures import learning_curve, save
 from astromodal_transformer.model import Transformer
 from astromodal_transformer.project import Project, model_record
+from astromodal_transformer.questions import question_slots
 from astromodal_transformer.store import TokenStore
+from astromodal_transformer.training.balance import balanced_rows
 from astromodal_transformer.training.metrics import METRICS_FILE, PROGRESS_FILE, read_metrics
 from astromodal_transformer.training.module import TrainingModule, raise_out_of_memory
 from astromodal_transformer.training.order import BatchLoader, Order
@@ -48,6 +50,8 @@ _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 # Sources from which frequencies of codes are counted.
 _COUNTED = 8192
 _LARGEST_WEIGHT = 10.0
+# Modules of the errors that torch.compile raises.
+_COMPILERS = ("torch._dynamo", "torch._inductor")
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric")
 
 
@@ -100,7 +104,12 @@ def train(
         raise
     _start_from_frequencies(model, counts)
     model.gradient_checkpointing = settings.gradient_checkpointing
-    order = Order(rows, settings.batch_size, configuration.data.block_rows, configuration.seed)
+    order = Order(
+        balanced_rows(store, rows, configuration.data.balance),
+        settings.batch_size,
+        configuration.data.block_rows,
+        configuration.seed,
+    )
     schedule = make_schedule(configuration, -(-order.batches_per_pass // settings.accumulate))
     module = TrainingModule(model, configuration, weights, schedule)
     progress: dict[str, Any] = {}
@@ -263,6 +272,7 @@ def _batcher(store: TokenStore, configuration: Configuration, weights: torch.Ten
         sequences.query_tokens or queries,
         # What weighs more in the loss is also asked for more often.
         weights.double().numpy()[store.layout.block],
+        question_slots(configuration, store.layout) if configuration.masking.questions else None,
     )
 
 
@@ -350,6 +360,14 @@ def _fit(
         trainer.fit(module, train_dataloaders=loader)
     except RuntimeError as error:
         raise_out_of_memory(error, configuration)
+        if configuration.training.compile and type(error).__module__.startswith(_COMPILERS):
+            first = next((line for line in str(error).splitlines() if line.strip()), "no message")
+            raise ConfigurationError(
+                "training.compile",
+                f"true, and PyTorch cannot compile the model here ({first[:200]})",
+                "a C++ compiler with the headers of Python, or Triton on a GPU",
+                "set it to false, or install them",
+            ) from error
         raise
 
 

@@ -59,10 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     result: dict[str, Any] = {"split": arguments.split, **scores.as_json()}
     if arguments.baselines:
         from cfht_iqa.model.baselines import score_baselines
+        from cfht_iqa.model.comparison import compare
 
-        result["baselines"] = score_baselines(
+        baselines = score_baselines(
             arguments.representatives, inputs, labels, splits, arguments.split, model
         )
+        result["baselines"] = {
+            name: {**own.as_json(), "network_against_it": compare(scores, own)}
+            for name, own in baselines.items()
+        }
     if arguments.cross_validate:
         from cfht_iqa.model.cross_validation import cross_validate
 
@@ -85,7 +90,12 @@ def _show(result: dict[str, Any]) -> None:
     for name, row in zip(names, result["confusion"], strict=True):
         print(name.ljust(16) + "".join(str(count).rjust(10) for count in row))
     for name, scored in result.get("baselines", {}).items():
-        print(f"baseline {name}: accuracy {scored['accuracy']:.3f}")
+        gain = scored["network_against_it"]
+        low, high = gain["interval_95"]
+        print(
+            f"baseline {name}: accuracy {scored['accuracy']:.3f}, the network's is "
+            f"{gain['difference']:+.3f} (95 %: {low:+.3f} .. {high:+.3f})"
+        )
     if "cross_validation" in result:
         crossed = result["cross_validation"]
         low, high = crossed["accuracy_interval_95"]

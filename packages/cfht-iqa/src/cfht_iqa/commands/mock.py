@@ -14,7 +14,7 @@ from astro_common.command import (
     print_json,
 )
 from astro_common.errors import ConfigurationError
-from cfht_iqa.commands.options import add_seed, positive_float
+from cfht_iqa.commands.options import add_seed, fraction, positive_float
 
 __all__ = ["add_parser"]
 
@@ -44,6 +44,15 @@ def add_parser(verbs: Any) -> None:
         default=6000.0,
         metavar="N",
         help="stars and galaxies on a CCD of full size, most of them found (6000)",
+    )
+    parser.add_argument(
+        "--star-share", type=fraction, default=0.6, metavar="V", help="stars among them (0.6)"
+    )
+    parser.add_argument(
+        "--margin",
+        choices=("clear", "narrow"),
+        default="clear",
+        help="how far the classes keep from the limits between them (clear)",
     )
     parser.add_argument("--filters", metavar="A,B", help="such as r.MP9601; by default any")
     parser.add_argument(
@@ -91,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
             layout=arguments.format,
             dead=arguments.dead_ccd,
             half_dead=arguments.half_dead_ccd,
+            star_share=arguments.star_share,
+            margin=arguments.margin,
             seed=arguments.seed,
         ),
         workers=arguments.workers,

@@ -40,6 +40,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--png", type=Path, metavar="DIR", help="also draw the images of each exposure here"
     )
+    parser.add_argument(
+        "--hdf5", action="store_true", help="also write DIR/representatives.h5 (cfht-iqa[hdf5])"
+    )
     add_header_values(parser)
     add_unit_options(parser)
     add_common_options(parser)
@@ -50,6 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the images; exit status 3 if some exposures failed."""
     from cfht_iqa.representing import FILE_NAME, Representing, represent_exposures
 
+    hdf5 = (arguments.output / FILE_NAME).with_suffix(".h5")
+    if arguments.hdf5:
+        from astro_common.errors import OutputError
+        from cfht_iqa.report.representatives_hdf5 import require_h5py, write_hdf5
+
+        # Said before hours of work, not after them.
+        require_h5py()
+        if hdf5.exists() and not arguments.overwrite:
+            raise OutputError(hdf5, "the file exists", action="give --overwrite to replace it")
     counts, failed = represent_exposures(
         Representing(
             exposures=arguments.exposures,
@@ -67,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     )
     path = arguments.output / FILE_NAME
+    if arguments.hdf5:
+        write_hdf5(path, hdf5, overwrite=arguments.overwrite)
     drawn: list[str] = []
     if arguments.png is not None:
         from cfht_iqa.report.representative_figure import draw_representatives
@@ -79,7 +93,15 @@ def run(arguments: argparse.Namespace) -> int:
         reasons = [
             {"exposure": item.unit, "file": item.file, "reason": item.reason} for item in failed
         ]
-        print_json({"output": str(path), **counts, "figures": drawn, "failed": reasons})
+        print_json(
+            {
+                "output": str(path),
+                "hdf5": str(hdf5) if arguments.hdf5 else None,
+                **counts,
+                "figures": drawn,
+                "failed": reasons,
+            }
+        )
     else:
         print(f"{path}: {counts['n_ccds']} CCDs of {counts['n_exposures']} exposures")
     return PARTLY_FAILED if failed else DONE

@@ -33,9 +33,9 @@ def add_parser(verbs: Any) -> None:
     add_seed(parser, "the order")
     parser.add_argument(
         "--group",
-        choices=("exposure", "run"),
+        choices=("exposure", "night", "run"),
         default="exposure",
-        help="what stays together: exposures, or all exposures of an observing run (exposure)",
+        help="what stays together: exposures, or all of a night or an observing run (exposure)",
     )
     add_common_options(parser)
     parser.set_defaults(run=run)

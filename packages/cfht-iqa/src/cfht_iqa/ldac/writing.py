@@ -20,6 +20,7 @@ from astropy.io.fits.verify import VerifyWarning
 from astro_common.atomic import atomic_path
 from cfht_iqa import __version__
 from cfht_iqa.extraction.settings import COLUMNS, Sources
+from cfht_iqa.ldac.nights import DATE_KEYS
 from cfht_iqa.megacam import ExposureHeader
 
 __all__ = [
@@ -130,6 +131,9 @@ def _describe(header: fits.Header, exposure: ExposureHeader, table: CcdTable) ->
         header["FILTER"] = exposure.filter_name
     if exposure.runid is not None:
         header["RUNID"] = exposure.runid
+    for key in DATE_KEYS:
+        if key in table.header:
+            header[key] = table.header[key]
     if exposure.synthetic:
         header["SYNTHET"] = (True, "made by a simulation")
     header["FITSFILE"] = exposure.path.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cfht_iqa.mock.conditions import Conditions, draw_conditions
+from cfht_iqa.mock.conditions import MARGINS, Conditions, draw_conditions
 from cfht_iqa.mock.exposures import MockPlan, write_mock
 
-__all__ = ["Conditions", "MockPlan", "draw_conditions", "write_mock"]
+__all__ = ["MARGINS", "Conditions", "MockPlan", "draw_conditions", "write_mock"]

@@ -23,7 +23,6 @@ __all__ = ["FULL_SHAPE", "CcdPlan", "render_ccd"]
 
 FULL_SHAPE: Final = (4612, 2048)
 _BRIGHTEST_MAG, _FAINTEST_MAG = 15.0, 23.5
-_STAR_SHARE: Final = 0.6
 # Slopes of log10 of the counts by magnitude.
 _STAR_SLOPE, _GALAXY_SLOPE = 0.22, 0.40
 # Cosmic-ray hits on a whole CCD per second.
@@ -44,11 +43,14 @@ class CcdPlan:
         Sources on a CCD of full size, before detection.
     state : str
         ``alive``, ``dead``, ``left-dead`` or ``right-dead``.
+    star_share : float
+        Share of the sources that are stars, the others being galaxies.
     """
 
     shape: tuple[int, int]
     sources_per_ccd: float
     state: str = "alive"
+    star_share: float = 0.6
 
 
 def render_ccd(
@@ -136,7 +138,7 @@ def _add_sources(
     n_y, n_x = plan.shape
     share = n_y * n_x / (FULL_SHAPE[0] * FULL_SHAPE[1])
     count = int(generator.poisson(plan.sources_per_ccd * share))
-    stars = round(_STAR_SHARE * count)
+    stars = round(plan.star_share * count)
     magnitudes = np.concatenate(
         [
             _magnitudes(_STAR_SLOPE, stars, generator),

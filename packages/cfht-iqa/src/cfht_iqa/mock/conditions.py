@@ -12,9 +12,38 @@ import numpy.typing as npt
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.mock.detector import FILTERS, GAIN_E_PER_ADU, READ_NOISE_E
 
-__all__ = ["Conditions", "draw_conditions"]
+__all__ = ["MARGINS", "Conditions", "draw_conditions"]
 
 _EXPOSURE_TIMES_S: Final = (60.0, 120.0, 240.0, 360.0, 500.0)
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Margin:
+    """How far from their limits the classes keep; lengths in arcsec."""
+
+    good_seeing: Range
+    bad_seeing: Range
+    good_trail: float
+    trail: Range
+    lost_trail: Range
+    lost_step: Range
+    good_gradient: float
+    # A background problem has at least this share of the sky, and this many times its noise.
+    background: Range
+    background_factor: float
+
+
+_MARGINS: Final = {
+    "clear": _Margin(
+        (0.5, 0.85), (1.3, 2.2), 0.12, (1.0, 2.5), (5.0, 9.0), (2.5, 8.0), 0.01, (0.15, 4.0), 3.0
+    ),
+    "narrow": _Margin(
+        (0.45, 1.03), (1.17, 2.2), 0.3, (0.75, 3.3), (4.2, 9.0), (1.8, 8.0), 0.02, (0.06, 2.5), 4.0
+    ),
+}
+MARGINS: Final = tuple(_MARGINS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +109,7 @@ def draw_conditions(
     *,
     filter_name: str | None = None,
     exptime_s: float | None = None,
+    margin: str = "clear",
 ) -> Conditions:
     """Draw the conditions of an exposure of a class.
 
@@ -93,6 +123,8 @@ def draw_conditions(
         Drawn by default.
     exptime_s : float, optional
         Drawn by default, and then no two exposures have the same.
+    margin : str, optional
+        ``clear``: nothing lies near the limit between two classes. ``narrow``: up to it.
 
     Returns
     -------
@@ -100,28 +132,36 @@ def draw_conditions(
         GOOD: seeing 0.5 to 0.85 arcsec. B_SEEING: 1.3 to 2.2. BT: a trail of 1 to 2.5 arcsec. RBT:
         two to four images 2.5 to 8 arcsec apart, or a trail of 5 to 9 arcsec. BGP: a gradient, an
         amplifier step or scattered light of at least 15 % of the sky and four times its noise.
+
+        With a narrow margin, GOOD: seeing 0.45 to 1.03 arcsec and a trail of up to 0.3. B_SEEING:
+        1.17 to 2.2, and such a trail. BT: a trail of 0.75 to 3.3. RBT: images 1.8 to 8 arcsec
+        apart, or a trail of 4.2 to 9. BGP: at least 6 % of the sky and 2.5 times its noise; the
+        others' gradients reach 2 %.
     """
     if label not in CLASSES:
         raise ValueError(f"{label!r} is not one of {', '.join(CLASSES)}")
     name = filter_name or str(generator.choice(list(FILTERS)))
     time = exptime_s or float(generator.choice(_EXPOSURE_TIMES_S)) + generator.uniform(0.0, 0.3)
-    seeing = generator.uniform(1.3, 2.2) if label == "B_SEEING" else generator.uniform(0.5, 0.85)
+    limits = _MARGINS[margin]
+    seeing = generator.uniform(*(limits.bad_seeing if label == "B_SEEING" else limits.good_seeing))
     track = np.array([[0.0, 0.0, 1.0]])
     if label == "BT":
-        track = _trail(generator, generator.uniform(1.0, 2.5))
+        track = _trail(generator, generator.uniform(*limits.trail))
     elif label == "RBT":
-        track = _lost(generator)
+        track = _lost(generator, limits)
     else:
-        track = _trail(generator, generator.uniform(0.0, 0.12))
-    gradient = (generator.uniform(-0.01, 0.01), generator.uniform(-0.01, 0.01))
+        track = _trail(generator, generator.uniform(0.0, limits.good_trail))
+    flat = limits.good_gradient
+    gradient = (generator.uniform(-flat, flat), generator.uniform(-flat, flat))
     step, glow = 0.0, (0.0, 0.5, 0.5, 1.0)
     if label == "BGP":
         sky = FILTERS[name].sky_e_per_s * time
         noise = float(np.sqrt(sky + READ_NOISE_E**2))
-        least = max(0.15 * sky, 4.0 * noise)
+        share, sigma = limits.background
+        least, most = max(share * sky, sigma * noise), limits.background_factor
         kinds = generator.choice(("gradient", "step", "glow"), generator.integers(1, 4), False)
         if "gradient" in kinds:
-            size = generator.uniform(1.0, 3.0) * least / sky
+            size = generator.uniform(1.0, most) * least / sky
             angle = generator.uniform(0.0, 2.0 * np.pi)
             gradient = (size * float(np.cos(angle)), size * float(np.sin(angle)))
         if "step" in kinds:
@@ -130,7 +170,7 @@ def draw_conditions(
         if "glow" in kinds:
             middle = generator.uniform(0.0, 1.0, 2)
             radius = generator.uniform(0.25, 0.6)
-            glow = (generator.uniform(1.0, 3.0) * least / sky, *middle.tolist(), radius)
+            glow = (generator.uniform(1.0, most) * least / sky, *middle.tolist(), radius)
     return Conditions(
         label=label,
         filter_name=name,
@@ -156,14 +196,14 @@ def _trail(generator: np.random.Generator, length_arcsec: float) -> npt.NDArray[
     return np.column_stack([path, weight / weight.sum()])
 
 
-def _lost(generator: np.random.Generator) -> npt.NDArray[np.float64]:
+def _lost(generator: np.random.Generator, limits: _Margin) -> npt.NDArray[np.float64]:
     if generator.random() < 0.3:
-        return _trail(generator, generator.uniform(5.0, 9.0))
+        return _trail(generator, generator.uniform(*limits.lost_trail))
     number = int(generator.integers(2, 5))
     points = [np.zeros(2)]
     for _ in range(number - 1):
         angle = generator.uniform(0.0, 2.0 * np.pi)
-        step = generator.uniform(2.5, 8.0 / np.sqrt(number - 1))
+        step = generator.uniform(limits.lost_step[0], limits.lost_step[1] / np.sqrt(number - 1))
         points.append(points[-1] + step * np.array([np.cos(angle), np.sin(angle)]))
     stays = generator.dirichlet(np.full(number, 4.0)) * 0.93
     parts = [np.array([[*point, stay]]) for point, stay in zip(points, stays, strict=True)]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import OutputError
@@ -33,7 +34,9 @@ __all__ = ["FORMATS", "MockPlan", "write_mock"]
 
 FORMATS: Final = ("fits", "fits.fz", "fits.gz")
 _FIRST_NUMBER: Final = 9_000_000
+# Rounds of the five classes in an observing run; each round is a night.
 _PER_RUN: Final = 3
+_FIRST_MJD: Final = 52930.25
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class MockPlan:
         CCD that is dead on every exposure; -1 for none.
     half_dead : int
         CCD whose left half is dead on every exposure; -1 for none.
+    star_share : float
+        Share of the sources that are stars; the others are galaxies.
+    margin : str
+        See `draw_conditions`.
     seed : int
         Of everything.
     """
@@ -76,6 +83,8 @@ class MockPlan:
     layout: str = "fits"
     dead: int = -1
     half_dead: int = -1
+    star_share: float = 0.6
+    margin: str = "clear"
     seed: int = 42
 
 
@@ -128,7 +137,9 @@ def write_mock(
     for label in [*plan.classes] * plan.per_class:
         number = first + len(units)
         name = str(generator.choice(list(plan.filters))) if plan.filters else None
-        conditions = draw_conditions(label, generator, filter_name=name, exptime_s=plan.exptime_s)
+        conditions = draw_conditions(
+            label, generator, filter_name=name, exptime_s=plan.exptime_s, margin=plan.margin
+        )
         path = folder / f"{number}o.{plan.layout}"
         units[f"{number}o"] = _Unit(plan, conditions, number, path, overwrite)
     for path in (*(unit.path for unit in units.values()), *map(folder.joinpath, _NOTES)):
@@ -174,7 +185,7 @@ def _write_exposure(unit: _Unit) -> None:
             banks[place.is_rotated] = StampBank(conditions, place.is_rotated, generator)
         state = {plan.dead: "dead", plan.half_dead: "left-dead"}.get(ccd, "alive")
         pixels = render_ccd(
-            CcdPlan(plan.shape, plan.sources_per_ccd, state),
+            CcdPlan(plan.shape, plan.sources_per_ccd, state, plan.star_share),
             conditions,
             (place.x, place.y),
             banks[place.is_rotated],
@@ -207,11 +218,20 @@ def _primary_header(header: fits.Header, unit: _Unit) -> None:
     header["FILENAME"] = f"{unit.number}o"
     header["EXPNUM"] = unit.number
     header["RUNID"] = f"mock{(unit.number % 1000) // (_PER_RUN * len(CLASSES)):02d}"
+    header["MJD-OBS"] = (_mjd(unit.number), "[d] start of the exposure, UTC")
+    start = Time(header["MJD-OBS"], format="mjd").isot
+    header["DATE-OBS"], header["UTC-OBS"] = start.split("T")
     header["FILTER"] = conditions.filter_name
     header["EXPTIME"] = (conditions.exptime_s, "[s]")
     header["PIXSCAL1"] = (PIXEL_SCALE_ARCSEC, "[arcsec/pixel]")
     header["PIXSCAL2"] = (PIXEL_SCALE_ARCSEC, "[arcsec/pixel]")
     header["NEXTEND"] = unit.plan.n_ccds
+
+
+def _mjd(number: int) -> float:
+    night, place = divmod(number % 1000, len(CLASSES))
+    run, night = divmod(night, _PER_RUN)
+    return round(_FIRST_MJD + 25.0 * run + night + 0.015 * place, 6)
 
 
 def _ccd_header(header: fits.Header, unit: _Unit, ccd: int) -> None:

@@ -1,7 +1,7 @@
 """What simpler ways reach on the same exposures; a network that is no better has learned nothing.
 
-The baselines see what was measured of each CCD (``summary.parquet``), or one of the network's two
-inputs alone.
+The baselines see what was measured of each CCD (``summary.parquet``), all the numbers that the
+network is given beside image and hits, or some of the network's inputs alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from astro_common.errors import InputError
 from astro_common.parquet import parquet_errors
 from cfht_iqa.classes import CLASSES
-from cfht_iqa.model.evaluation import evaluate_model, score
+from cfht_iqa.model.evaluation import Scores, evaluate_model, score
 from cfht_iqa.model.files import TrainedModel
 from cfht_iqa.model.inputs import CcdInputs
 from cfht_iqa.model.training import Training, fit_network
@@ -48,7 +48,7 @@ def score_baselines(
     splits: Mapping[str, str],
     split: str,
     model: TrainedModel,
-) -> dict[str, Any]:
+) -> dict[str, Scores]:
     """Train the baselines on the training split and score them on another.
 
     Parameters
@@ -67,8 +67,10 @@ def score_baselines(
     Returns
     -------
     dict
-        Scores by name: ``majority, exptime, thresholds, gradient_boosting, pixels_only,
-        hits_only``.
+        Scores by name: ``majority, exptime, thresholds``; ``gradient_boosting`` on what was
+        measured of each CCD; ``gradient_boosting_statistics`` on the statistics of the network, a
+        part of which is of all CCDs; networks ``pixels_only, hits_only`` and ``pixels_and_hits``,
+        the two inputs of the published method.
 
     Raises
     ------
@@ -82,17 +84,19 @@ def score_baselines(
         "exptime": summary.fitted(("exptime_s",), _tree(2), split),
         "thresholds": summary.fitted(_THRESHOLD_COLUMNS, _tree(3), split),
         "gradient_boosting": summary.fitted(_SUMMARY_COLUMNS, _boosting, split),
+        "gradient_boosting_statistics": _boosted(inputs, labels, splits, split),
     }
     main = {exposure: names[0] for exposure, names in labels.items()}
     settings = Training(**model.record["settings"])
     for name, changes in (
         ("pixels_only", {"use_hits": False, "use_statistics": False}),
         ("hits_only", {"use_image": False, "use_statistics": False}),
+        ("pixels_and_hits", {"use_statistics": False}),
     ):
         n_clusters = model.trained_map.n_clusters
         fitted = fit_network(inputs, main, splits, n_clusters, replace(settings, **changes))
         alone = replace(model, network=fitted.network, temperature=fitted.temperature)
-        result[name] = evaluate_model(alone, inputs, labels, splits, split).record
+        result[name] = evaluate_model(alone, inputs, labels, splits, split)
     return result
 
 
@@ -106,6 +110,48 @@ def _boosting() -> Any:
     return HistGradientBoostingClassifier(
         max_iter=100, min_samples_leaf=5, class_weight="balanced", random_state=0
     )
+
+
+def _boosted(
+    inputs: CcdInputs, labels: Mapping[str, Sequence[str]], splits: Mapping[str, str], split: str
+) -> Scores:
+    known = [name in labels and name in splits for name in inputs.exposures]
+    rows = inputs.take(np.flatnonzero(known))
+    truth = np.array([CLASSES.index(labels[name][0]) for name in rows.exposures])
+    where = np.array([splits[name] for name in rows.exposures])
+    return _fitted(rows.exposures, rows.statistics, truth, where, _boosting, split)
+
+
+def _fitted(
+    exposures: Sequence[str],
+    values: npt.NDArray[Any],
+    truth: npt.NDArray[Any],
+    where: npt.NDArray[Any],
+    make: Callable[[], Any],
+    split: str,
+) -> Scores:
+    trained, chosen = where == "train", where == split
+    classifier = make().fit(values[trained], truth[trained])
+    probabilities = np.full((int(chosen.sum()), len(CLASSES)), 1e-6)
+    probabilities[:, classifier.classes_] += classifier.predict_proba(values[chosen])
+    return _scored(exposures, probabilities, truth, chosen)
+
+
+def _scored(
+    exposures: Sequence[str],
+    probabilities: Floats,
+    truth: npt.NDArray[Any],
+    chosen: npt.NDArray[np.bool_],
+) -> Scores:
+    names = [name for name, use in zip(exposures, chosen, strict=True) if use]
+    if not names:
+        raise InputError("summary.parquet", "no exposure of the split", "at least one")
+    logs = np.log(np.clip(probabilities, 1e-6, None))
+    places = by_exposure(names)
+    pooled = np.stack([pooled_probabilities(logs[rows], 1.0) for rows in places.values()])
+    own = truth[chosen]
+    classes = np.array([own[rows[0]] for rows in places.values()], np.intp)
+    return score(list(places), classes, pooled)
 
 
 class _Summary:
@@ -127,28 +173,13 @@ class _Summary:
         self._splits = np.array([splits[name] for name in self._exposures])
         self._truth = np.array([CLASSES.index(labels[name][0]) for name in self._exposures])
 
-    def majority(self, split: str) -> dict[str, Any]:
+    def majority(self, split: str) -> Scores:
         commonest = Counter(self._truth[self._splits == "train"].tolist()).most_common(1)[0][0]
         chosen = self._splits == split
         probabilities = np.zeros((int(chosen.sum()), len(CLASSES)))
         probabilities[:, commonest] = 1.0
-        return self._scored(probabilities, chosen)
+        return _scored(self._exposures, probabilities, self._truth, chosen)
 
-    def fitted(self, columns: Sequence[str], make: Callable[[], Any], split: str) -> dict[str, Any]:
+    def fitted(self, columns: Sequence[str], make: Callable[[], Any], split: str) -> Scores:
         values = np.array([[row[name] for name in columns] for row in self._rows], np.float64)
-        trained, chosen = self._splits == "train", self._splits == split
-        classifier = make().fit(values[trained], self._truth[trained])
-        probabilities = np.full((int(chosen.sum()), len(CLASSES)), 1e-6)
-        probabilities[:, classifier.classes_] += classifier.predict_proba(values[chosen])
-        return self._scored(probabilities, chosen)
-
-    def _scored(self, probabilities: Floats, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        names = [name for name, use in zip(self._exposures, chosen, strict=True) if use]
-        if not names:
-            raise InputError("summary.parquet", "no exposure of the split", "at least one")
-        logs = np.log(np.clip(probabilities, 1e-6, None))
-        truth = self._truth[chosen]
-        places = by_exposure(names)
-        pooled = np.stack([pooled_probabilities(logs[rows], 1.0) for rows in places.values()])
-        classes = np.array([truth[rows[0]] for rows in places.values()], np.intp)
-        return score(list(places), classes, pooled).record
+        return _fitted(self._exposures, values, self._truth, self._splits, make, split)

@@ -1,10 +1,11 @@
 """What the network sees of a CCD, as arrays.
 
-Input 1 is the representative image. Input 2 is the hits, and statistics of the CCD: how the
-backgrounds of the cutouts differ, and what was measured of its sources. A cutout shows 2.3 arcsec
-on either side of a source; that the whole field is repeated 5 arcsec away, only the latter tell.
-All of them are ratios, angles on the sky or units of the noise, which neither exposure time nor
-filter scales.
+Input 1 is the representative image. Input 2 is the hits, and statistics: how the backgrounds of the
+cutouts of the CCD differ, what was measured of its sources, and the same over all CCDs of the
+exposure. A cutout shows 2.3 arcsec on either side of a source; that the whole field is repeated 5
+arcsec away, only measurements tell. Guiding and seeing are the same for all CCDs, so that a short
+trail which the few sources of one CCD leave in doubt is plain from their mean. All statistics are
+ratios, angles on the sky or units of the noise, which neither exposure time nor filter scales.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "N_STATISTICS",
     "CcdInputs",
     "background_numbers",
+    "exposure_numbers",
     "inputs_of",
     "read_inputs",
     "source_numbers",
@@ -34,10 +36,13 @@ __all__ = [
 
 _N_BACKGROUND: Final = 5
 _N_SOURCE: Final = 7
-N_STATISTICS: Final = _N_BACKGROUND + _N_SOURCE
+_N_EXPOSURE: Final = 7
+N_STATISTICS: Final = _N_BACKGROUND + _N_SOURCE + _N_EXPOSURE
 _MEASURES: Final = (
     "fwhm_arcsec",
     "ellipticity",
+    "mean_e1",
+    "mean_e2",
     "coherence",
     "repeated_fraction",
     "background_sigma",
@@ -60,7 +65,7 @@ class CcdInputs:
     hits : ndarray of float32, shape (n, n_clusters + n_nodes)
         Shares of the sources by group, then by node.
     statistics : ndarray of float32, shape (n, N_STATISTICS)
-        See `background_numbers` and `source_numbers`.
+        See `background_numbers`, `source_numbers` and `exposure_numbers`.
     """
 
     exposures: list[str]
@@ -157,6 +162,54 @@ def source_numbers(measures: Mapping[str, Any]) -> Floats:
     )
 
 
+def exposure_numbers(ccds: Sequence[Mapping[str, Any]]) -> Floats:
+    """What was measured of all CCDs of an exposure together, in forms of order 1.
+
+    Parameters
+    ----------
+    ccds : sequence of mapping of str to float or None
+        Fields of `CcdQuality`, or rows of the table of measurements.
+
+    Returns
+    -------
+    ndarray of float32, shape (7,)
+        Logarithm of the median FWHM over 0.7 arcsec; median ellipticity; length of the mean
+        ellipticity vector, and that over the mean length of the vectors; root of the mean share of
+        repeated sources; logarithms of 1 + the median range of the background over its noise and of
+        1 + 10 times that over the sky. 0 for what could be measured on no CCD.
+    """
+
+    def known(name: str) -> npt.NDArray[np.float64]:
+        values = np.array([_or_nan(ccd[name]) for ccd in ccds], np.float64)
+        return np.asarray(values[np.isfinite(values)], np.float64)
+
+    def median(name: str) -> float:
+        values = known(name)
+        return float(np.median(values)) if values.size else 0.0
+
+    e1, e2, coherence = known("mean_e1"), known("mean_e2"), known("coherence")
+    common = float(np.hypot(e1.mean(), e2.mean())) if e1.size else 0.0
+    length = float((np.hypot(e1, e2) / np.maximum(coherence, 1e-6)).mean()) if e1.size else 1.0
+    repeated = known("repeated_fraction")
+    fwhm = median("fwhm_arcsec")
+    return np.array(
+        [
+            np.log(fwhm / 0.7) if fwhm > 0.0 else 0.0,
+            median("ellipticity"),
+            common,
+            common / max(length, 1e-6),
+            np.sqrt(max(float(repeated.mean()), 0.0)) if repeated.size else 0.0,
+            np.log1p(max(median("background_sigma"), 0.0)),
+            np.log1p(10.0 * max(median("background_range"), 0.0)),
+        ],
+        np.float32,
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
 def inputs_of(
     exposure: str,
     names: Sequence[str],
@@ -189,11 +242,13 @@ def inputs_of(
         empty = np.empty((0, 0), np.float32)
         return CcdInputs([], [], empty[None][:0], empty, empty)
     hits = [np.concatenate([row.cluster_hits, row.node_hits]) for _, row, _ in kept]
+    whole = exposure_numbers([quality.as_json() for quality in measured])
     numbers = [
         np.concatenate(
             [
                 background_numbers(row.image, row.x, row.y, row.background),
                 source_numbers(quality.as_json()),
+                whole,
             ]
         )
         for _, row, quality in kept
@@ -249,6 +304,10 @@ def read_inputs(path: Path) -> tuple[CcdInputs, dict[str, Any]]:
     images = lists("image", np.float32).reshape(table.num_rows, CUTOUT_PX, -1)
     x, y, level = (lists(f"cutout_{name}", np.float64) for name in ("x", "y", "background"))
     measures = _read_measures(path.with_name("summary.parquet"))
+    by_exposure: dict[str, list[dict[str, Any]]] = {}
+    for (exposure, _), row_measures in measures.items():
+        by_exposure.setdefault(exposure, []).append(row_measures)
+    wholes = {exposure: exposure_numbers(ccds) for exposure, ccds in by_exposure.items()}
     names = zip(table["exposure"].to_pylist(), table["ccd"].to_pylist(), strict=True)
     numbers = []
     for row, name in enumerate(names):
@@ -259,7 +318,7 @@ def read_inputs(path: Path) -> tuple[CcdInputs, dict[str, Any]]:
                 "a row for each CCD, as cfht-iqa represent writes it",
             )
         own = background_numbers(images[row], x[row], y[row], level[row])
-        numbers.append(np.concatenate([own, source_numbers(measures[name])]))
+        numbers.append(np.concatenate([own, source_numbers(measures[name]), wholes[name[0]]]))
     hits = np.concatenate(
         [lists("cluster_hits", np.float32), lists("node_hits", np.float32)], axis=1
     )

@@ -97,7 +97,9 @@ class IqaNetwork(nn.Module):
             nn.Linear(hidden, len(CLASSES)),
         )
 
-    def forward(self, image: Tensor, hits: Tensor, statistics: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, hits: Tensor, statistics: Tensor, tiles: Tensor | None = None
+    ) -> Tensor:
         """Classify CCDs.
 
         Parameters
@@ -108,6 +110,8 @@ class IqaNetwork(nn.Module):
             Shares of the sources.
         statistics : Tensor, shape (n, N_STATISTICS)
             See `CcdInputs`.
+        tiles : Tensor of int64, shape (m,), optional
+            Which tiles are looked at; by default all.
 
         Returns
         -------
@@ -116,7 +120,7 @@ class IqaNetwork(nn.Module):
         """
         parts = []
         if self.configuration.use_image:
-            parts.append(self._seen(image))
+            parts.append(self._seen(image, tiles))
         if self.configuration.use_hits:
             # Shares are small numbers; the root spreads them, and keeps zero at zero.
             parts.append(self.hits_mlp(hits.clamp(min=0.0).sqrt()))
@@ -125,10 +129,14 @@ class IqaNetwork(nn.Module):
         logits: Tensor = self.head(torch.cat(parts, dim=1))
         return logits
 
-    def _seen(self, image: Tensor) -> Tensor:
+    def _seen(self, image: Tensor, chosen: Tensor | None) -> Tensor:
         n, k, side = len(image), self.configuration.n_clusters, CUTOUT_PX
         # (n, 25, k * 25) -> (n, 25, k, 25) -> (n, k, 25, 25)
-        tiles = torch.nan_to_num(image).reshape(n, side, k, side).permute(0, 2, 1, 3)
+        tiles = image.reshape(n, side, k, side).permute(0, 2, 1, 3)
+        cluster_score: Tensor = self.cluster_score
+        if chosen is not None:
+            tiles, cluster_score, k = tiles[:, chosen], cluster_score[chosen], len(chosen)
+        tiles = torch.nan_to_num(tiles)
         middle = tiles[:, :, 5:-5, 5:-5]
         peak = middle.amax(dim=(2, 3), keepdim=True)
         filled = (peak > 0.0).flatten(1)  # (n, k)
@@ -139,7 +147,7 @@ class IqaNetwork(nn.Module):
         found = self.tile_cnn(pair)  # (n * k, 3 c, 6, 6)
         pooled = torch.cat([found.mean(dim=(2, 3)), found.amax(dim=(2, 3))], dim=1)
         tile = self.tile_mlp(pooled).reshape(n, k, -1)
-        score = self.tile_score(tile).squeeze(2) + self.cluster_score
+        score = self.tile_score(tile).squeeze(2) + cluster_score
         # A CCD of which every tile is empty gets even weights, and zeros to weigh.
         score = score.masked_fill(~filled, -1e4)
         weight = torch.softmax(score, dim=1)[:, :, None] * filled[:, :, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -73,7 +74,7 @@ class ExposureVerdict:
     probabilities : dict of str to float
         By class.
     is_rejected : bool
-        Too uncertain: a person should look.
+        Too uncertain, or of too few sources to measure any shape: a person should look.
     synthetic : bool
         Whether the file says that it is synthetic.
     header : dict
@@ -238,6 +239,7 @@ def judge_exposure(
                 found,
                 pixel_scale_arcsec=exposure.pixel_scale_arcsec,
                 bias_adu=ccd.overscan_adu,
+                state=ccd.state,
             )
         )
     inputs = inputs_of(exposure.exposure, names, chosen, measured)
@@ -253,7 +255,8 @@ def judge_exposure(
         exposure.exposure,
         verdict,
         _named(pooled),
-        bool(pooled.max() < threshold),
+        # Where no shape could be measured, a sure network is no witness.
+        bool(pooled.max() < threshold or not math.isfinite(measures["fwhm_arcsec"])),
         exposure.synthetic,
         {
             "exptime_s": exposure.exptime_s,

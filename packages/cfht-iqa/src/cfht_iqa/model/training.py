@@ -107,7 +107,12 @@ class _Module(lightning.LightningModule):
 
     def training_step(self, batch: Any, _index: int) -> Tensor:
         image, hits, statistics, label = batch
-        logits = self.network(_augmented(image), hits, statistics)
+        # Some of the tiles, so that no single group decides, nor how many are filled.
+        n_clusters = self.network.configuration.n_clusters
+        count = int(torch.randint(1 + n_clusters // 6, 1 + (n_clusters + 1) // 2, ()))
+        tiles = torch.randperm(n_clusters)[:count]
+        hits = _resampled(hits, n_clusters)
+        logits = self.network(_augmented(image), hits, statistics, tiles)
         weight: Any = self.class_weight
         loss = functional.cross_entropy(logits, label, weight=weight, label_smoothing=0.03)
         self.losses.append(float(loss.detach()))
@@ -282,10 +287,21 @@ def _augmented(image: Tensor) -> Tensor:
     flip_x, flip_y, turn = (torch.rand(n, 1, 1, 1) < 0.5 for _ in range(3))
     tiles = torch.where(flip_x, tiles.flip(3), tiles)
     tiles = torch.where(flip_y, tiles.flip(1), tiles)
-    tiles = torch.where(turn, tiles.transpose(1, 3), tiles)
-    # Some tiles are blanked, so that no single group decides.
-    kept = torch.rand(n, 1, tiles.shape[2], 1) > 0.15
-    return (tiles * kept).reshape(image.shape)
+    return torch.where(turn, tiles.transpose(1, 3), tiles).reshape(image.shape)
+
+
+def _resampled(hits: Tensor, n_clusters: int) -> Tensor:
+    """In half of the batches, the hits as a shallower exposure with few sources would have them."""
+    if torch.rand(()) < 0.5:
+        return hits
+    # 6 to 300 sources, evenly by their logarithm.
+    count = int(torch.exp(torch.empty(()).uniform_(1.8, 5.7)))
+    parts = []
+    for shares in (hits[:, :n_clusters], hits[:, n_clusters:]):
+        drawn = torch.multinomial(shares + 1e-9, count, replacement=True)
+        found = torch.zeros_like(shares)
+        parts.append(found.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=found.dtype)))
+    return torch.cat(parts, dim=1) / count
 
 
 def log_probabilities(network: IqaNetwork, inputs: CcdInputs) -> np.ndarray[Any, Any]:

@@ -1,1 +1,1 @@
-"""Figures, and pages that show them."""
+"""Figures, pages that show them, and tables for other programs."""

@@ -161,9 +161,9 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         return USAGE
     verbosity = getattr(arguments, "verbose", 0)
     _configure_logging(parser.prog, verbosity, getattr(arguments, "quiet", False))
-    # A scheduler's SIGTERM must unwind like Ctrl-C, so that temporary files are removed.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
+        # A scheduler's SIGTERM must unwind like Ctrl-C, so that temporary files are removed.
+        signal.signal(signal.SIGTERM, _interrupt)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status

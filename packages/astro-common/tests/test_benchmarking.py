@@ -46,7 +46,7 @@ def test_memory_of_a_child_counts():
 def test_process_gives_its_output_and_its_own_memory():
     finished = run_process([sys.executable, "-c", "print('result')"])
     assert finished.stdout == "result\n"
-    assert 0.0 < finished.seconds < 60.0
+    assert finished.seconds > 0.0
     assert finished.peak_memory_mb < 200.0
 
 

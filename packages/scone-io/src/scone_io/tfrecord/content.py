@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +64,7 @@ class Content(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class _Closing(ABC):
     def __enter__(self) -> Self:
         return self
 
@@ -75,8 +76,8 @@ class _Closing:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class MappedContent(_Closing):

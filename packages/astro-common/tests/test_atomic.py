@@ -202,6 +202,39 @@ def test_killed_writer_leaves_only_a_partial_which_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path):
+    for name in ("cube.parquet", "other.parquet"):
+        with _writer(tmp_path / name, "die") as process:
+            process.wait(timeout=60)
+    with _writer(tmp_path / "cube.parquet", "wait") as running:
+        assert running.stdout.readline() == "written\n"
+        _write(tmp_path / "cube.parquet")
+        names = _names(tmp_path)
+        assert [name[:11] for name in names] == [".cube.parqu", ".other.parq", "cube.parque"]
+        running.stdin.close()
+        running.wait(timeout=60)
+
+
+def test_a_partial_taken_for_a_leftover_is_made_again(tmp_path, monkeypatch):
+    opened = os.open
+    taken = []
+
+    def open_and_lose(name, *arguments):
+        descriptor = opened(name, *arguments)
+        if not taken:
+            taken.append(name)
+            Path(name).unlink()
+        return descriptor
+
+    monkeypatch.setattr("astro_common.atomic.os.open", open_and_lose)
+    with atomic_path(tmp_path / "a") as partial:
+        assert taken
+        assert partial != taken[0]
+        partial.write_bytes(b"x")
+    monkeypatch.undo()
+    assert _names(tmp_path) == ["a"]
+
+
 def test_partial_of_a_running_writer_is_not_removed(tmp_path):
     with _writer(tmp_path / "cube.parquet", "wait") as process:
         assert process.stdout.readline() == "written\n"

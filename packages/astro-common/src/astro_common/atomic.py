@@ -2,7 +2,7 @@
 
 A file is written beside its place under a name that no search for finished files matches, flushed
 to the disk and renamed. A run that is killed leaves at most such a ``.partial`` file, which the
-next run removes.
+next run that writes the same file removes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     ------
     Path
         An empty file ``.<name>.<random>.partial`` in the same folder, to be written. It is removed
-        if the block raises.
+        if the block raises. What killed runs left of the same file is removed before.
 
     Raises
     ------
@@ -86,16 +86,11 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     """
     path = Path(path)
     _check_free(path, overwrite)
-    partial = _partial_name(path)
+    # A leftover that belongs to somebody else is no reason not to write.
+    with suppress(OutputError):
+        remove_partials(path.parent, path.name)
+    descriptor, partial = _new_partial(path)
     try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except OSError as error:
-        raise output_error(path, error) from error
-    try:
-        # Marks the file as being written, so that `remove_partials` of another run leaves it
-        # alone. The lock goes with the process. Some network file systems have none.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield partial
         os.fsync(descriptor)
         _put_in_place(partial, path, overwrite)
@@ -159,6 +154,23 @@ def _shortened(name: str) -> str:
 
 def _partial_name(path: Path) -> Path:
     return path.with_name(f".{_shortened(path.name)}.{secrets.token_hex(4)}.partial")
+
+
+def _new_partial(path: Path) -> tuple[int, Path]:
+    while True:
+        partial = _partial_name(path)
+        try:
+            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError as error:
+            raise output_error(path, error) from error
+        # Marks the file as being written, so that `remove_partials` of another run leaves it
+        # alone. The lock goes with the process. Some network file systems have none.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, partial
+        # Another run took it for a leftover in the moment before it was locked.
+        os.close(descriptor)
 
 
 def _is_being_written(partial: Path) -> bool:

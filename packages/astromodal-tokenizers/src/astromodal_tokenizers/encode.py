@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astro_common.atomic import atomic_path, remove_partials
+from astro_common.atomic import atomic_path
 from astro_common.errors import AstroError, InputError
 from astro_common.jobs import Outcome, run_units
 from astro_common.provenance import fingerprint
@@ -179,7 +179,6 @@ def _encode_family(
         paths.append(latent_path(output, field))
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_partials(path.parent, path.name)
     tokenizer = fitted.tokenizer
     encode = _encoder(tokenizer)
     columns = [ID, RA, DEC, *tokenizer.column_names]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from astro_common.atomic import remove_partials
 from astro_common.errors import ConfigurationError, OutputError
 from astro_common.provenance import provenance
 from astromodal_tokenizers.artifacts import codebook_path, file_checksum, save_artifact
@@ -75,7 +74,6 @@ def fit(configuration: Configuration, family: str, *, overwrite: bool = False) -
     result: dict[str, Any] = {"output": str(output), "codebooks": {}}
     for name in wanted:
         path = codebook_path(output, name)
-        remove_partials(path.parent, path.name)
         tokenizer = _learn(configuration, cubes, table, name)
         if tokenizer is None:
             return {}

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astro_common.atomic import remove_partials
 from astro_common.errors import ConfigurationError, InputError, OutputError
 from astro_common.jobs import run_units
 from astro_common.provenance import provenance
@@ -140,7 +139,6 @@ def extract(shards: Shards, extraction: Extraction) -> Totals:
     with ExitStack() as stack:
         writes: list[Write] = []
         for number, (path, schema) in enumerate(zip(extraction.outputs(), schemas, strict=True)):
-            remove_partials(path.parent, path.name)
             writer = table_writer(
                 path,
                 schema,

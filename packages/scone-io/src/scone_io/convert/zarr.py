@@ -62,10 +62,15 @@ def zarr_sink(
                 dtype=np.dtype(kind),
             )
         yield ArraySink(arrays)
-        if path.exists():
-            shutil.rmtree(path)
         partial.chmod(0o755)
-        partial.rename(path)
+        if path.exists():
+            # A folder cannot be replaced in one step: the old one goes when the new one stands.
+            old = Path(tempfile.mkdtemp(".partial", f".{path.name}.", path.parent))
+            path.rename(old)
+            partial.rename(path)
+            shutil.rmtree(old)
+        else:
+            partial.rename(path)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):

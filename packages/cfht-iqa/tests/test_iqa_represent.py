@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from iqaframes import star_field, write_mef
 
+from astro_common.parquet import read_metadata
 from cfht_iqa.mock.ccd import FULL_SHAPE
 from cfht_iqa.report.representatives_hdf5 import write_hdf5
 from cfht_iqa.representatives import schema
@@ -31,6 +32,21 @@ def test_columns_and_shares(chain, rows):
         assert len(row["node_hits"]) == 42
         assert sum(row["cluster_hits"]) == pytest.approx(1.0)
         assert sum(row["node_hits"]) == pytest.approx(1.0)
+
+
+def test_what_is_synthetic_stays_marked_and_nothing_else_is(run, chain, exposure, tmp_path):
+    catalogue, som = tmp_path / "c.parquet", tmp_path / "som"
+    for words in (
+        ("extract", exposure, "--output", tmp_path),
+        ("catalogue", tmp_path / "1234567o.cat.fits", "--output", catalogue),
+        ("train-som", catalogue, "--output", som, "--height", 4, "--width", 5),
+    ):
+        assert run(*words)[0] == 0
+    assert read_metadata(chain.catalogue)["synthetic"] is True
+    assert load_map(chain.som).record["synthetic"] is True
+    assert read_metadata(chain.rep / "representatives.parquet")["synthetic"] is True
+    assert read_metadata(catalogue)["synthetic"] is False
+    assert load_map(som).record["synthetic"] is False
 
 
 def test_image_is_raw_minus_background_at_the_largest_eligible_source(chain, rows):

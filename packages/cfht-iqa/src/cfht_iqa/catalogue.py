@@ -107,11 +107,12 @@ def build_catalogue(
     sound: list[Path] = []
     settings: list[str] = []
     nights: dict[str, str] = {}
+    synthetic: set[str] = set()
     with ParquetWriter(output, SCHEMA, overwrite=overwrite) as writer:
         waiting: list[pa.Table] = []
         for path, name in zip(paths, names, strict=True):
             try:
-                tables = list(_tables(path, name, exptime_s, nights))
+                tables = list(_tables(path, name, exptime_s, nights, synthetic))
             except InputError as error:
                 failure = Failure(name, error.source, error.reason)
                 failed.append(failure)
@@ -134,6 +135,7 @@ def build_catalogue(
         counts["n_sources"] = writer.num_rows
         writer.metadata |= {
             "schema_version": SCHEMA_VERSION,
+            "synthetic": bool(synthetic),
             "extraction": sorted(set(settings)),
             "nights": {name: nights[name] for name in names if name in nights},
             "provenance": provenance("cfht-iqa", {"exptime_s": exptime_s}, sound),
@@ -156,7 +158,11 @@ def _settings(path: Path) -> str:
 
 
 def _tables(
-    path: Path, exposure: str, exptime_s: float | None, nights: dict[str, str]
+    path: Path,
+    exposure: str,
+    exptime_s: float | None,
+    nights: dict[str, str],
+    synthetic: set[str],
 ) -> Iterator[pa.Table]:
     ccds: set[str] = set()
     for table in read_tables(path, [*_NAMES.values(), _AREA]):
@@ -166,6 +172,8 @@ def _tables(
         night = night_of(table.header)
         if night is not None:
             nights.setdefault(exposure, night)
+        if table.header.get("SYNTHET") is True:
+            synthetic.add(exposure)
         yield _rows(path, exposure, table, exptime_s)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from astro_common.errors import ConfigurationError, InputError
+from astro_common.parquet import read_metadata
 from astro_common.provenance import provenance
 from cfht_iqa.features import DEFAULT_FEATURES, check_features, fit_scaling, read_features
 from cfht_iqa.som.clustering import cluster_nodes
@@ -132,6 +133,7 @@ def train_map(
     description = {
         **record,
         "training": settings,
+        "synthetic": bool(read_metadata(catalogue).get("synthetic")),
         "provenance": provenance("cfht-iqa", settings, [catalogue]),
     }
     clusters = cluster_nodes(som.weights_, training.clusters)

@@ -47,7 +47,7 @@ class CcdQuality:
     fwhm_arcsec : float
         Median width at half the peak.
     ellipticity : float
-        Median of |e|, e = (a^2 - b^2) / (a^2 + b^2) as a vector at twice the position angle.
+        Median length of the vector (a^2 - b^2) / (a^2 + b^2) at twice the position angle.
     mean_e1, mean_e2 : float
         Mean of that vector.
     coherence : float

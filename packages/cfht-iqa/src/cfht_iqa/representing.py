@@ -85,6 +85,7 @@ class _Row:
     exptime_s: float
     filter_name: str | None
     runid: str | None
+    synthetic: bool
 
 
 def summary_schema() -> pa.Schema:
@@ -138,6 +139,7 @@ def represent_exposures(representing: Representing) -> tuple[dict[str, Any], lis
     output.mkdir(parents=True, exist_ok=True)
     units = {exposure_name(item): _Unit(item, representing) for item in representing.exposures}
     counts = {"n_exposures": 0, "n_ccds": 0, "image_pixels": 0}
+    synthetic: set[str] = set()
     image_schema = schema(trained.n_clusters, trained.som.n_nodes)
     overwrite = representing.overwrite
     with (
@@ -148,6 +150,8 @@ def represent_exposures(representing: Representing) -> tuple[dict[str, Any], lis
         order = list(units)
 
         def write(name: str, rows: list[_Row]) -> None:
+            if any(row.synthetic for row in rows):
+                synthetic.add(name)
             # Rows stand in the order of the exposures, whichever worker was first.
             waiting[name] = rows
             while order and order[0] in waiting:
@@ -174,6 +178,7 @@ def represent_exposures(representing: Representing) -> tuple[dict[str, Any], lis
             "schema_version": SCHEMA_VERSION,
             "pick": representing.pick,
             "seed": representing.seed,
+            "synthetic": bool(synthetic),
             "extraction": notes.get("extraction", []),
             "provenance": provenance(
                 "cfht-iqa",
@@ -225,6 +230,7 @@ def _represent(unit: _Unit) -> list[_Row]:
                     exposure.exptime_s,
                     exposure.filter_name,
                     exposure.runid,
+                    exposure.synthetic,
                 )
             )
     return rows

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from astro_common.atomic import atomic_path
-from astro_common.figures import MUTED, drawing, saved
-from astro_common.parquet import parquet_errors
+from astro_common.figures import INK, MUTED, drawing, mark_synthetic, saved
+from astro_common.parquet import parquet_errors, read_metadata
 from cfht_iqa.representatives import CUTOUT_PX
 
 __all__ = ["draw_representatives", "representative_figure"]
@@ -44,7 +44,7 @@ def representative_figure(
     """
     n_clusters = next(iter(images.values())).shape[1] // CUTOUT_PX
     lines = -(-n_clusters // _PER_ROW)
-    figure = Figure(figsize=(9.0, 0.5 + 0.92 * lines * len(images)))
+    figure = Figure(figsize=(9.0, 0.6 + 0.92 * lines * len(images)))
     axes: Any = figure.subplots(len(images) * lines, 1, squeeze=False)[:, 0]
     for number, (name, image) in enumerate(images.items()):
         tiles = image.reshape(CUTOUT_PX, n_clusters, CUTOUT_PX)
@@ -56,8 +56,12 @@ def representative_figure(
             if line == 0:
                 note = "" if counts is None else f"\n{counts[number]} sources"
                 ax.set_ylabel(f"{name}{note}", rotation=0, ha="right", va="center", fontsize=8)
-    figure.suptitle(f"{exposure}: one source of each group", x=0.01, ha="left", fontsize=10)
-    figure.subplots_adjust(left=0.1, right=0.995, top=1.0 - 0.45 / figure.get_figheight())
+    title = f"{exposure}: one source of each group"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    side = f"{CUTOUT_PX} x {CUTOUT_PX} px"
+    note = f"{side} each, stretched on its own (asinh); number: group; hatched: none on this CCD"
+    figure.text(0.01, 1.0 - 0.42 / figure.get_figheight(), note, fontsize=7.5, color=MUTED)
+    figure.subplots_adjust(left=0.1, right=0.995, top=1.0 - 0.55 / figure.get_figheight())
     figure.subplots_adjust(bottom=0.02, hspace=0.12)
     return figure
 
@@ -74,7 +78,15 @@ def _draw_line(ax: Any, tiles: npt.NDArray[np.float32], first: int) -> None:
         else:
             strip[:, left : left + CUTOUT_PX] = np.arcsinh(10.0 * np.clip(tile / peak, -0.1, 1.0))
         number = str(first + place)
-        ax.text(left + 1, CUTOUT_PX - 2, number, va="top", fontsize=6.5, color="#B34700")
+        ax.text(
+            left + 1,
+            CUTOUT_PX - 2.5,
+            number,
+            va="top",
+            fontsize=6.5,
+            color=INK,
+            bbox={"facecolor": "#FFFFFF", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        )
     ax.imshow(strip, cmap="gray", vmin=-1.0, vmax=3.0, interpolation="nearest", origin="lower")
     ax.set_xticks([])
     ax.set_yticks([])
@@ -116,6 +128,7 @@ def draw_representatives(path: Path, folder: Path, *, overwrite: bool = False) -
     """
     with parquet_errors(path):
         exposures = pq.read_table(path, columns=["exposure"])["exposure"].unique().to_pylist()
+    synthetic = bool(read_metadata(path).get("synthetic"))
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for exposure in exposures:
@@ -126,7 +139,10 @@ def draw_representatives(path: Path, folder: Path, *, overwrite: bool = False) -
             for row in table.to_pylist()
         }
         with drawing():
-            content = saved(representative_figure(exposure, images, table["n_sources"].to_pylist()))
+            figure = representative_figure(exposure, images, table["n_sources"].to_pylist())
+            if synthetic:
+                mark_synthetic(figure)
+            content = saved(figure)
         target = folder / f"{exposure}.png"
         with atomic_path(target, overwrite=overwrite) as partial:
             partial.write_bytes(content)

@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from astro_common.figures import MUTED
+from astro_common.figures import MUTED, mark_synthetic
 from cfht_iqa.som.files import TrainedMap
 from cfht_iqa.som.topology import node_positions
 
@@ -53,6 +53,7 @@ def map_overview(trained: TrainedMap) -> Figure:
     share = 100.0 * hits / max(hits.sum(), 1.0)
     _plane(figure, middle, trained, share, "Hits", "share of the sources / %")
     _groups(right, trained)
+    _mark(figure, trained)
     return figure
 
 
@@ -83,7 +84,13 @@ def component_planes(trained: TrainedMap) -> Figure:
         values = weights[:, place] * scaling.spread[place] + scaling.centre[place]
         label = _TITLES.get(name, name) if scaling.scale == "default" else name
         _plane(figure, ax, trained, values, name, label)
+    _mark(figure, trained)
     return figure
+
+
+def _mark(figure: Figure, trained: TrainedMap) -> None:
+    if trained.record.get("synthetic"):
+        mark_synthetic(figure)
 
 
 def _cells(trained: TrainedMap) -> list[npt.NDArray[np.float64]]:

@@ -90,7 +90,7 @@ def test_interrupted_training_leaves_nothing(chain, tables, tmp_path, verb):
     else:
         time.sleep(6.0)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == "cfht-iqa: interrupted"
     assert "Traceback" not in err

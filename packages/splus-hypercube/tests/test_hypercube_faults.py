@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 import signal
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from surveytree import FIELD
 
+from astro_common.testing import damaged
 from splus_hypercube.__main__ import main
 
 SECOND = "SPLUS-t02"
@@ -189,7 +189,7 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(two_fields, number):
     while not catches_sigterm(process) and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(number)
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=240)
     assert process.returncode == 130
     assert message.strip().splitlines()[-1] == "splus-hypercube: interrupted"
     assert "Traceback" not in message
@@ -219,24 +219,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tree):
     nothing_half_written(tree)
 
 
-def mutated(content: bytes, rng: np.random.Generator) -> bytes:
-    """One of the ways in which files go bad."""
-    kind = rng.integers(5)
-    data = bytearray(content)
-    place = int(rng.integers(len(data)))
-    if kind == 0:
-        data[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del data[place:]
-    elif kind == 2:
-        data[place : place + 40] = rng.bytes(40)
-    elif kind == 3:
-        del data[place : place + int(rng.integers(1, 3000))]
-    else:
-        data[place:place] = data[: int(rng.integers(1, 3000))]
-    return bytes(data)
-
-
 # Without cutouts a build takes a fraction of a second, so that hundreds of files can be tried.
 MUTATED = {
     "catalogue": (PER_FIELD["catalogue"], 60),
@@ -252,15 +234,10 @@ def test_mutated_inputs_fail_in_one_line_or_give_a_sound_file(make_tree, survey,
     tree = make_tree(bands=("F515",), settings={"cutouts": {"size_px": 8, "rows": "all"}})
     path = max(tree.root.glob(pattern), key=lambda item: item.stat().st_size)
     content = path.read_bytes()
-    # Damage below gzip's checksum, as a faulty writer would do it, as well as to the stream.
-    plain = gzip.decompress(content) if path.suffix == ".gz" else None
     rng = np.random.default_rng(sorted(MUTATED).index(survey))
     failed = 0
     for trial in range(count):
-        if plain is not None and trial % 2:
-            path.write_bytes(gzip.compress(mutated(plain, rng), mtime=0))
-        else:
-            path.write_bytes(mutated(content, rng))
+        path.write_bytes(damaged(content, rng))
         status = main(["build", "--config", str(tree.config), "--overwrite", "-q"])
         message = capsys.readouterr().err
         assert status in (0, 3), message

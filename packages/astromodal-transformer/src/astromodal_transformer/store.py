@@ -206,8 +206,11 @@ class _Shard:
         try:
             self._map = pa.memory_map(str(path))
             self._file = pa.ipc.open_file(self._map)
-            header = json.loads((self._file.schema.metadata or {})[_HEADER_KEY])
+            header = dict(json.loads((self._file.schema.metadata or {})[_HEADER_KEY]))
             self._batches = [self._file.get_batch(i) for i in range(self._file.num_record_batches)]
+            for batch in self._batches:
+                # Whether the buffers are long enough; it touches none of the tokens.
+                batch.validate()
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise InputError(
                 path, f"cannot be read ({error})", "a shard of tokens", "encode the field again"
@@ -217,10 +220,11 @@ class _Shard:
                 path, f"version {header.get('schema_version')}", f"version {SCHEMA_VERSION}"
             )
         wanted = {b.codebook_sha256 for b in vocabulary.blocks if b.family == family}
-        if header.get("codebook_sha256") not in wanted:
+        found = header.get("codebook_sha256")
+        if found not in wanted:
             raise InputError(
                 path,
-                f"tokens of another vocabulary (codebook {str(header['codebook_sha256'])[:12]})",
+                f"tokens of another vocabulary (codebook {str(found)[:12]})",
                 f"{', '.join(item[:12] for item in wanted)} as in vocabulary.json",
                 "encode the field again, or use its own vocabulary",
             )
@@ -235,12 +239,31 @@ class _Shard:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of numbers as a whole."""
-        parts = [batch.column(name).to_numpy(zero_copy_only=False) for batch in self._batches]
+        columns = [self._sound(batch, name) for batch in self._batches]
+        parts = [column.to_numpy(zero_copy_only=False) for column in columns]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
 
     def ids(self) -> list[str]:
         """Identifiers of all rows."""
-        return [text for batch in self._batches for text in batch.column("id").to_pylist()]
+        return [text for batch in self._batches for text in self._sound(batch, "id").to_pylist()]
+
+    def _sound(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        """A column whose offsets stay within the file; checking them reads no token."""
+        try:
+            column = batch.column(name)
+            column.validate(full=True)
+        except KeyError as error:
+            raise InputError(
+                self.path, f"no column {name}", "it", "encode the field again"
+            ) from error
+        except pa.ArrowException as error:
+            raise InputError(
+                self.path,
+                f"column {name} is damaged ({error})",
+                "a shard of tokens",
+                "encode the field again",
+            ) from error
+        return column
 
     def codes(self, name: str, rows: NDArray[np.int64], part: Any) -> Codes:
         """Codes of a part of some rows (ndarray of uint16, shape (n, part.count))."""
@@ -281,12 +304,7 @@ class _Shard:
         """The values of a list column, without a copy."""
         key = (number, name)
         if key not in self._views:
-            try:
-                column = self._batches[number].column(name)
-            except KeyError as error:
-                raise InputError(
-                    self.path, f"no column {name}", "it", "encode the field again"
-                ) from error
+            column = self._sound(self._batches[number], name)
             if isinstance(column, pa.FixedSizeListArray):
                 values = column.values.to_numpy(zero_copy_only=True)
                 start = column.offset * column.type.list_size

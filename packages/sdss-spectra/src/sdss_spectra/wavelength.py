@@ -1,7 +1,7 @@
 """Wavelengths of pixels: how a file gives them, and air against vacuum.
 
-Sources
--------
+References
+----------
 Ciddor 1996, Applied Optics 35, 1566 (refractive index of standard air, from vacuum wavelengths);
 Morton 2000, ApJS 130, 403 (the constants in use for vacuum to air in astronomy).
 """
@@ -107,6 +107,8 @@ def _number(keywords: Mapping[str, Any], name: str) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+# Damaged keywords give infinite wavelengths, which no reader takes.
+@np.errstate(invalid="ignore", over="ignore")
 def from_keywords(
     keywords: Mapping[str, Any], num_pixels: int, frame: str | None
 ) -> WavelengthSolution | None:

@@ -8,7 +8,6 @@ index 48. Rows likewise. Pixels outside the image are NaN.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -16,12 +15,13 @@ from typing import IO
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import NDArray
 
 from astro_common.atomic import output_error
 from astro_common.errors import InputError
+from astro_common.fits.celestial import celestial_wcs
 from splus_hypercube.scratch import Scratch, write_all
 
 __all__ = ["ImageStrips", "SourcePixels", "cut", "source_pixels"]
@@ -75,12 +75,8 @@ def source_pixels(header: Header, ra: Float, dec: Float, path: Path) -> SourcePi
     known = np.isfinite(ra) & np.isfinite(dec)
     x = np.full(len(ra), np.nan)
     y = np.full(len(ra), np.nan)
+    wcs = celestial_wcs(header, path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(header).celestial
-        if not wcs.has_celestial:
-            raise InputError(path, "no celestial WCS", "CTYPE1, CRVAL1 and the like")
         # The header's own frame: ICRS, or FK5 where RADESYS says so or is missing.
         frame = wcs_to_celestial_frame(wcs)
         sky = SkyCoord(ra[known], dec[known], unit="deg", frame="icrs").transform_to(frame)
@@ -90,8 +86,6 @@ def source_pixels(header: Header, ra: Float, dec: Float, path: Path) -> SourcePi
         pixels = wcs.all_world2pix(world, 0, quiet=True)
         # TAN maps the far hemisphere onto the image too.
         pixels[~_same_side(wcs, lon, lat)] = np.nan
-    except InputError:
-        raise
     except Exception as error:  # wcslib has many error classes; all are about this header
         raise InputError(path, f"a WCS that cannot be used ({error})", "a valid one") from error
     x[known], y[known] = pixels[:, 0], pixels[:, 1]

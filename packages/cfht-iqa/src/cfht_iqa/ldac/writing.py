@@ -7,6 +7,7 @@ cards, and LDAC_OBJECTS the sources. FITS_1.0 has one table per CCD.
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,8 +133,10 @@ def _describe(header: fits.Header, exposure: ExposureHeader, table: CcdTable) ->
     if exposure.runid is not None:
         header["RUNID"] = exposure.runid
     for key in DATE_KEYS:
-        if key in table.header:
-            header[key] = table.header[key]
+        value = table.header.get(key)
+        # 1E400 in a damaged header reads as infinity, which a header cannot hold.
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
+            header[key] = value
     if exposure.synthetic:
         header["SYNTHET"] = (True, "made by a simulation")
     header["FITSFILE"] = exposure.path.name

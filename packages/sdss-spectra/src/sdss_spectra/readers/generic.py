@@ -144,7 +144,9 @@ def _from_image(file: FitsFile, index: int) -> Iterator[Spectrum]:
     wavelength = solution.wavelength
     order = _increasing(file, index, wavelength)
     solution = WavelengthSolution(wavelength[order], solution.method, solution.is_log10, frame)
-    pixels = np.asarray(image.read(), np.float64).reshape(-1, shape[-1])
+    # A damaged number becomes NaN, which later steps count as bad, without a warning.
+    with np.errstate(invalid="ignore"):
+        pixels = np.asarray(image.read(), np.float64).reshape(-1, shape[-1])
     is_stack = len(pixels) > 1
     for row, flux in enumerate(pixels):
         cards = Cards()

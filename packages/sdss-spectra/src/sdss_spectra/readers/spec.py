@@ -35,6 +35,8 @@ def is_spec(blocks: list[Block]) -> bool:
     return b"'LOGLAM" in header and b"'FLUX" in header and b"'IVAR" in header
 
 
+# Damaged numbers become NaN or infinite, which later steps count as bad, without a warning.
+@np.errstate(invalid="ignore", over="ignore")
 def read_spec(path: Path, blocks: list[Block], data: bytes) -> Spectrum:
     """Read one spectrum and merge HDU 0, 1, 2 and 3.
 

@@ -31,6 +31,8 @@ def is_spspec(file: FitsFile) -> bool:
     )
 
 
+# Damaged numbers become NaN or infinite, which later steps count as bad, without a warning.
+@np.errstate(invalid="ignore", over="ignore")
 def read_spspec(file: FitsFile) -> Spectrum:
     """Read the spectrum.
 
@@ -47,6 +49,12 @@ def read_spspec(file: FitsFile) -> Spectrum:
     solution = from_keywords(cards, rows.shape[1], frame)
     if solution is None:
         raise InputError(file.path, "HDU 0: no COEFF0 and COEFF1", "wavelengths of an spSpec file")
+    wavelength = solution.wavelength
+    if not (
+        np.isfinite(wavelength).all() and wavelength[0] > 0 and (np.diff(wavelength) > 0).all()
+    ):
+        found = "HDU 0: COEFF0 and COEFF1 give no positive wavelengths that increase"
+        raise InputError(file.path, found, "wavelengths of an spSpec file")
     sigma = rows[2]
     good = np.isfinite(sigma) & (sigma > 0)
     ivar = np.zeros(rows.shape[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from astropy.io.fits import Header
 from astropy.time import Time
-from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
 from astro_common.fits import open_fits
+from astro_common.fits.celestial import celestial_wcs
 from splus_hypercube.astrometry import ARCSEC_PER_DEG
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.configuration import Configuration
@@ -132,12 +131,7 @@ def image_summary(path: Path) -> dict[str, object]:
         ``pixel_scale_arcsec`` (mean of both axes) and the photometric cards of the header.
     """
     header = read_image_header(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        try:
-            scales = proj_plane_pixel_scales(WCS(header).celestial) * ARCSEC_PER_DEG
-        except Exception as error:  # wcslib has many error classes; all are about this header
-            raise InputError(path, f"a WCS that cannot be used ({error})", "a valid one") from error
+    scales = proj_plane_pixel_scales(celestial_wcs(header, path)) * ARCSEC_PER_DEG
     return {"pixel_scale_arcsec": round(float(scales.mean()), 6), **_photometric_cards(header)}
 
 

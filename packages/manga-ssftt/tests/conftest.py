@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from manga_ssftt.__main__ import main
 from manga_ssftt.mock.tree import DAPALL_NAME, write_mock
 
 N_GALAXIES, SIZE_PX, SEED = 6, 14, 11
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    """Networks of tests are small: their threads would only wait for those of other workers."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ NOCOV, LOWCOV, DEADFIBER, FORESTAR, DONOTUSE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1
 _DAP_BAD = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4)
 
 
-def write_drp_logcube(path, dap_logcube, *, leave_out=()):
+def write_drp_logcube(path, dap_logcube):
     """Write what the DRP would have made of a mock galaxy.
 
     Cubes, wavelengths and the celestial frame are those of the DAP file; flags that exclude a
@@ -49,6 +49,5 @@ def write_drp_logcube(path, dap_logcube, *, leave_out=()):
     names = ("GCORREL", "RCORREL", "ICORREL", "ZCORREL")
     hdus.extend(fits.BinTableHDU(pairs, name=name) for name in names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = [hdu for hdu in hdus if hdu.name not in leave_out]
-    fits.HDUList(kept).writeto(path, overwrite=True)
+    fits.HDUList(hdus).writeto(path, overwrite=True)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -26,14 +27,19 @@ def galaxy(root, plateifu):
     return root / "processed" / "cubes" / plateifu.split("-")[0] / f"{plateifu}.h5"
 
 
-@pytest.fixture
-def drp(own_tree, plateifus, tmp_path):
-    """The DRP cube of a galaxy whose DAP cube is gone, under the name of the release."""
+@pytest.fixture(scope="module")
+def released(mock_raw, plateifus, tmp_path_factory):
+    """The DRP cube of a galaxy, under the name of the release; tests do not change it."""
     name = plateifus[0]
-    source = dap_logcube(own_tree, name)
-    path = write_drp_logcube(tmp_path / "drp" / f"manga-{name}-LOGCUBE.fits.gz", source)
-    source.unlink()
-    return path
+    path = tmp_path_factory.mktemp("drp") / f"manga-{name}-LOGCUBE.fits.gz"
+    return write_drp_logcube(path, dap_logcube(mock_raw, name))
+
+
+@pytest.fixture
+def drp(released, own_tree, plateifus, tmp_path):
+    """A copy of it, and the galaxy's DAP cube is gone."""
+    dap_logcube(own_tree, plateifus[0]).unlink()
+    return shutil.copy(released, tmp_path / released.name)
 
 
 def process(root, *words):
@@ -63,22 +69,22 @@ def test_drpall_tells_redshifts(drp, own_tree, run_json, plateifus, tmp_path):
     assert found["done"] == [plateifus[0]]
 
 
-def test_only_do_not_use_excludes(drp):
-    with fits.open(drp) as hdus:
+def test_only_do_not_use_excludes(released, tmp_path):
+    with fits.open(released) as hdus:
         hdus["MASK"].data[:, 7, 7] = 0
         hdus["IVAR"].data[:, 7, 7] = 1.0
         hdus["MASK"].data[100, 7, 7] = LOWCOV | DEADFIBER | FORESTAR
         hdus["MASK"].data[101, 7, 7] = DONOTUSE
-        plain = drp.with_suffix("")
+        plain = tmp_path / "plain.fits"
         hdus.writeto(plain)
     cube = read_cube(plain)
     assert cube.product == "drp"
     assert np.flatnonzero(cube.bad[:, 7, 7]).tolist() == [101]
 
 
-def test_extinction_comes_from_the_header(drp):
-    plain, free = read_cube(drp), read_cube(drp, deredden=True)
-    ebv = fits.getheader(drp)["EBVGAL"]
+def test_extinction_comes_from_the_header(released):
+    plain, free = read_cube(released), read_cube(released, deredden=True)
+    ebv = fits.getheader(released)["EBVGAL"]
     assert ebv > 0
     factor = galactic_correction(plain.wave, ebv)[:, np.newaxis, np.newaxis]
     np.testing.assert_allclose(free.flux, plain.flux * factor, rtol=1e-5)
@@ -86,10 +92,12 @@ def test_extinction_comes_from_the_header(drp):
 
 
 @pytest.mark.parametrize("hdu", ["FLUX", "IVAR", "MASK", "WAVE"])
-def test_a_missing_hdu_is_named(own_tree, run, plateifus, tmp_path, hdu):
+def test_a_missing_hdu_is_named(released, own_tree, run, plateifus, tmp_path, hdu):
     name = plateifus[0]
-    path = tmp_path / f"manga-{name}-LOGCUBE.fits.gz"
-    write_drp_logcube(path, dap_logcube(own_tree, name), leave_out=(hdu,))
+    path = tmp_path / f"manga-{name}-LOGCUBE.fits"
+    with fits.open(released) as hdus:
+        del hdus[hdu]
+        hdus.writeto(path)
     status, _, err = run(*process(own_tree, path, "-q"))
     assert status == 3
     assert f"no HDU '{hdu}'" in err

@@ -175,12 +175,63 @@ def test_ctrl_c_ends_in_one_line(mock_raw, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=240)
     assert running.returncode == 130
     assert err == "manga-ssftt: interrupted\n"
     assert out == ""
     assert not list((tmp_path / "m").glob("**/*.partial"))
     assert not (tmp_path / "m" / DAPALL_NAME).exists()
+
+
+def test_an_interrupted_training_goes_on_with_the_same_options(run, tree, tmp_path, monkeypatch):
+    from manga_ssftt.training.module import PatchModule
+
+    words = ("train", "--root", tree, "--split-dir", tree / "split", "--model", "simplenet")
+    words += ("--patch-size", 1, "--batch-size", 64, "--epochs", 3, "--out", tmp_path / "m", "-q")
+    step = PatchModule.training_step
+
+    def interrupted(self, batch, index):
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(PatchModule, "training_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        status, out, err = run(*words)
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning ignores it from now on
+    assert (status, out, err) == (130, "", "manga-ssftt: interrupted\n")
+    monkeypatch.undo()
+    status, _, err = run(*words, "--resume", "--patch-size", 3)
+    assert status == 1
+    assert "a run that differs in patch_size" in err
+    assert run(*words, "--resume")[0] == 0
+    history = json.loads((tmp_path / "m" / "history.json").read_text())
+    assert [row["epoch"] for row in history] == [0, 1, 2]
+    last = tmp_path / "m" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:3000])
+    status, _, err = run(*words, "--resume")
+    assert status == 1
+    assert err.startswith(f"manga-ssftt: {last}: no whole checkpoint")
+    assert err.count("\n") == 1
+
+
+def test_patches_that_are_there_are_skipped(run_json, own_tree):
+    assert run_json(*process(own_tree))["failed"] == []
+    words = ("process", "--root", own_tree, "--skip-fits", "--patch-norm", "global")
+    words += ("--patch-size", 3)
+    first = run_json(*words)
+    assert len(first["patches"]) == 2
+    again = run_json(*words)
+    assert again["patches"] == []
+    assert len(again["skipped_patches"]) == 2
+    other = run_json(*words, "--patch-size", 1, status=3)
+    assert "--overwrite" in other["failed"][0]["reason"]
+    failures = (own_tree / "processed" / "failures.jsonl").read_text().splitlines()
+    assert len(failures) == 2
+    assert len(run_json(*words, "--patch-size", 1, "--overwrite")["patches"]) == 2
+    assert not (own_tree / "processed" / "failures.jsonl").exists()
 
 
 @pytest.mark.parametrize(

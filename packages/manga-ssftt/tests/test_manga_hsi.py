@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
 from astro_common.errors import InputError
-from manga_ssftt.hsi.scene import read_ground_truth, read_scene
+from manga_ssftt.hsi.benchmark import Protocol, run_protocol
+from manga_ssftt.hsi.recipe import RECIPES
+from manga_ssftt.hsi.scene import Scene, read_ground_truth, read_scene
 from manga_ssftt.hsi.splitting import disjoint_split, random_split, touches_training
+from manga_ssftt.hsi.training import centre_weights, class_probabilities
+from manga_ssftt.model import SSFTT
 
 
 @settings(max_examples=40, deadline=None)
@@ -62,6 +69,39 @@ def test_files_that_are_no_scenes_are_refused(tmp_path):
             read_scene(tmp_path / f"{name}.mat", tmp_path / "gt.mat")
     with pytest.raises(InputError, match="no classes"):
         read_ground_truth(tmp_path / "half.mat")
+
+
+def test_weights_fade_away_from_the_centre():
+    weights = centre_weights(13)
+    assert weights[6, 6] == 1
+    assert weights[0, 12].item() == pytest.approx(math.exp(-(6**2 + 6**2) / (2 * (13 / 6) ** 2)))
+    assert torch.equal(weights, weights.T)
+    assert torch.equal(weights, weights.flip(0))
+    assert centre_weights(1).item() == 1
+
+
+def test_averaged_predictions_do_not_depend_on_the_orientation():
+    torch.manual_seed(2)
+    network, patches = SSFTT(4, 5, 3).eval(), torch.randn(6, 1, 4, 5, 5)
+    turned = torch.rot90(patches, 1, (3, 4)).flip(3)
+    found = class_probabilities(network, patches, RECIPES["best"])
+    assert torch.allclose(found, class_probabilities(network, turned, RECIPES["best"]), atol=1e-6)
+    plain = class_probabilities(network, patches, RECIPES["ssftt"])
+    assert not torch.allclose(plain, class_probabilities(network, turned, RECIPES["ssftt"]))
+    assert torch.allclose(found.sum(dim=1), torch.ones(6))
+
+
+@pytest.mark.parametrize("model", sorted(RECIPES))
+def test_every_recipe_learns(model):
+    truth = np.kron([[1, 2, 3], [2, 3, 1]], np.ones((8, 8), np.int64))
+    noise = np.random.default_rng(1).normal(0, 0.2, (*truth.shape, 6))
+    scene = Scene((np.eye(6)[truth] + noise).astype(np.float32), truth)
+    split = random_split(truth, 0.3, 1)
+    protocol = Protocol(model, patch_size=5, n_components=6, epochs=8, batch_size=16, seed=1)
+    figures, prediction = run_protocol(scene, split, protocol)
+    assert figures["oa"] > 0.8
+    assert figures["n_train"] + figures["n_test"] == truth.size
+    assert np.mean((prediction == truth)[split == 2]) == figures["oa"]
 
 
 @pytest.mark.real

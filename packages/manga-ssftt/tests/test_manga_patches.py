@@ -103,6 +103,9 @@ def test_lazy_patches_are_those_of_the_cube(tree, plateifus):
     np.testing.assert_array_equal(found[0].numpy(), wanted)
     np.testing.assert_array_equal(found[1].numpy(), CLASSES.indices(np.concatenate(labels)))
     assert len(batches) == -(-len(wanted) // 50)
+    sizes = {len(batch[1]) for batch in batches}
+    assert max(sizes) <= 50
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_small_pools_give_the_same_patches(tree, plateifus):

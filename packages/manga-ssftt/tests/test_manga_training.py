@@ -38,9 +38,11 @@ def test_every_head_trains_evaluates_and_predicts(tree, run, tmp_path, words):
     if "BPT" not in words:
         assert figures["mae_dex"] > 0
     galaxy = next((tree / "processed").glob("cubes/*/*.h5"))
-    words = ("predict", galaxy, "--checkpoint", checkpoint, "-o", tmp_path / "map.fits")
+    packed = tmp_path / "map.fits.gz"
+    words = ("predict", galaxy, "--checkpoint", checkpoint, "-o", packed)
     assert run(*words, "-q")[0] == 0
-    assert run("plot", tmp_path / "map.fits", galaxy, "-o", tmp_path / "figures", "-q")[0] == 0
+    assert packed.read_bytes()[:2] == b"\x1f\x8b"
+    assert run("plot", packed, galaxy, "-o", tmp_path / "figures", "-q")[0] == 0
     assert len(list((tmp_path / "figures").glob("*.png"))) == 2
 
 

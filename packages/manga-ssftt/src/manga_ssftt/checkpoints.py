@@ -97,12 +97,14 @@ def load_checkpoint(path: Path) -> TrainedModel:
         raise InputError(
             path, "no such file", "a checkpoint, as the verb train writes it"
         ) from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error})", "a checkpoint") from error
     except Exception as error:
-        found = str(error).strip().splitlines()
+        # PyTorch's own message may advise to run whatever code the file holds.
         raise InputError(
             path,
-            f"cannot be read ({found[0] if found else type(error).__name__})",
-            "a checkpoint of tensors and plain values",
+            f"no whole checkpoint of tensors and plain values ({type(error).__name__})",
+            "one that the verb train writes",
         ) from error
     try:
         configuration = dict(content["hyper_parameters"][CONFIGURATION_KEY])

@@ -15,7 +15,7 @@ from manga_ssftt.layout import Tree
 from manga_ssftt.patches import cut_patches, labelled_spaxels, padded_cube
 from manga_ssftt.training_statistics import Statistics
 
-__all__ = ["PatchFiles", "write_patches"]
+__all__ = ["PatchFiles", "has_patches", "write_patches"]
 
 # Patches that are in memory at a time.
 _BLOCK_PATCHES = 256
@@ -35,6 +35,26 @@ class PatchFiles:
     patches: Path
     table: Path
     shape: tuple[int, int, int, int]
+
+
+def has_patches(tree: Tree, plateifu: str, *, task: str, norm: str, patch_size: int) -> bool:
+    """Tell whether a galaxy's patches are there, of this size and not older than the galaxy."""
+    patches, table = _paths(tree, plateifu, task, norm)
+    galaxy = tree.galaxy(plateifu)
+    if not (patches.is_file() and table.is_file() and galaxy.is_file()):
+        return False
+    if patches.stat().st_mtime_ns < galaxy.stat().st_mtime_ns:
+        return False
+    try:
+        shape = np.load(patches, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError):
+        return False
+    return len(shape) == 4 and shape[1:3] == (patch_size, patch_size)
+
+
+def _paths(tree: Tree, plateifu: str, task: str, norm: str) -> tuple[Path, Path]:
+    folder = tree.patch_folder(task, norm, plateifu)
+    return folder / f"{plateifu}.npy", folder / f"{plateifu}.csv"
 
 
 def write_patches(
@@ -73,18 +93,17 @@ def write_patches(
     OutputError
         If a file exists or cannot be written.
     """
-    folder = tree.patch_folder(task, norm, plateifu)
-    patches, table = folder / f"{plateifu}.npy", folder / f"{plateifu}.csv"
+    patches, table = _paths(tree, plateifu, task, norm)
     path = tree.require_galaxy(plateifu)
+    for existing in (patches, table):
+        if existing.exists() and not overwrite:
+            raise OutputError(existing, "the file exists", action="give --overwrite to replace it")
     with GalaxyFile(path) as file:
         spaxels = labelled_spaxels(file.label(task), file.read("mask"))
         if len(spaxels) == 0:
             raise InputError(path, f"no spaxel with a {task} label", "at least one")
         padded = padded_cube(file, norm, patch_size, statistics)
-    folder.mkdir(parents=True, exist_ok=True)
-    for existing in (patches, table):
-        if existing.exists() and not overwrite:
-            raise OutputError(existing, "the file exists", action="give --overwrite to replace it")
+    patches.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(spaxels), patch_size, patch_size, padded.shape[2])
     with atomic_path(patches, overwrite=True) as partial:
         # Mapped, since the patches of a large galaxy take gigabytes.

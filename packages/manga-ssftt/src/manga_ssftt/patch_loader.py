@@ -287,8 +287,8 @@ class PatchLoader:
         order = self._order(pool)
         step = torch.arange(self.recipe.patch_size)
         n_bands, size = pool.rows.shape[1], self.recipe.patch_size
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
+        # Of equal size: a rest of one patch would spoil the statistics of a normalisation.
+        for chosen in order.tensor_split(math.ceil(len(order) / self.batch_size)):
             corner, width = pool.corner[chosen], pool.width[chosen]
             places = corner[:, None, None] + step[None, :, None] * width[:, None, None] + step
             if self.augment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,12 @@ def write_prediction_map(
     hdus.append(_image("LABEL", found.truth, found.wcs, dex))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, overwrite=overwrite) as partial:
-        fits.HDUList(hdus).writeto(partial, overwrite=True)
+        if path.suffix != ".gz":
+            fits.HDUList(hdus).writeto(partial, overwrite=True)
+            return
+        # The temporary name does not end in .gz, by which astropy would know.
+        with gzip.open(partial, "wb") as file:
+            fits.HDUList(hdus).writeto(file)
 
 
 def _image(name: str, values: npt.NDArray[Any], wcs: Header, unit: str = "") -> fits.ImageHDU:

@@ -104,17 +104,10 @@ class Task:
         """Identifies what the HDF5 file is made of (str)."""
         if self.logcube is None:
             raise ValueError("a task without a cube")
-        recipe = {
-            "window": self.cube.window,
-            "n_pixels": self.cube.n_pixels,
-            "velocity": self.cube.velocity,
-            "deredden": self.cube.deredden,
-            "compact": self.cube.compact,
-        }
         return _digest(
             {
                 "labels": self.label_key(),
-                "cube": recipe,
+                "cube": vars(self.cube),
                 "redshift": self.redshift,
                 "logcube": _content(self.logcube),
             }

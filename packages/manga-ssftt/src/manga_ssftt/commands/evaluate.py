@@ -45,6 +45,9 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate."""
+    metrics = arguments.out / "metrics.json"
+    if metrics.exists() and not arguments.overwrite:
+        raise OutputError(metrics, "the file exists", action="give --overwrite to replace it")
     from astro_common.atomic import atomic_path
     from astro_common.jsonable import jsonable
     from manga_ssftt.checkpoints import load_checkpoint
@@ -54,9 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     from manga_ssftt.plots.evaluation import draw_confusion, draw_occlusion
     from manga_ssftt.splits import read_split
 
-    metrics = arguments.out / "metrics.json"
-    if metrics.exists() and not arguments.overwrite:
-        raise OutputError(metrics, "the file exists", action="give --overwrite to replace it")
     model = load_checkpoint(arguments.checkpoint)
     tree = Tree(arguments.root)
     map_task = model.target.map_task
@@ -99,6 +99,8 @@ def _read_metrics(path: Path) -> dict[str, Any]:
         raise InputError(path, f"cannot be read ({error})", "a metrics.json") from error
     if not isinstance(found, dict):
         raise InputError(path, "no JSON object", "a metrics.json")
+    if not found.get("leaky"):
+        raise InputError(path, "figures of a split that does not leak", "those of an easy split")
     return found
 
 
@@ -115,6 +117,9 @@ def _print(figures: dict[str, Any]) -> None:
     for name, found in figures["baselines"].items():
         error = f", MAE {found['mae_dex']:.4f} dex" if found.get("mae_dex") is not None else ""
         lines.append(f"baseline {name}: OA {_number(found['oa'])}{error}")
+    if "gap" in figures and "oa" in figures["gap"]:
+        gap = figures["gap"]["oa"]
+        lines.append(f"easy split: OA {gap['easy']:.4f}, {gap['gap']:+.4f} against this one")
     if figures["leaky"]:
         lines.append("leaky: some galaxies were in the training set too")
     print("\n".join(lines))

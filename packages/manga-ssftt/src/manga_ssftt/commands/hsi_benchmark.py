@@ -49,15 +49,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--batch-size", type=positive_int, default=64, metavar="N", help="(64)")
     parser.add_argument(
         "--model",
-        choices=("ssftt", "best"),
+        choices=("published", "ssftt", "best"),
         default="ssftt",
-        help="the published network and batches, or this package's best training of it",
-    )
-    parser.add_argument(
-        "--schedule",
-        choices=("cosine", "constant"),
-        default="cosine",
-        help="of the learning rate; published runs keep it constant",
+        help="SSFTT trained as published; at a falling rate on patches that fade away from their "
+        "centre (default); and also turned, mirrored and averaged",
     )
     parser.add_argument(
         "--mock-noise", type=float, default=0.08, metavar="S", help="of --mock-image (0.08)"
@@ -94,13 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
         scene = read_scene(arguments.image, arguments.ground_truth)
     names = ("random", "disjoint") if arguments.split == "both" else (arguments.split,)
     protocol = Protocol(
+        model=arguments.model,
         patch_size=arguments.patch_size,
         n_components=arguments.n_components,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         train_only_pca=arguments.pca_on == "train",
-        schedule=arguments.schedule,
-        improved=arguments.model == "best",
         seed=arguments.seed,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -31,27 +31,36 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw."""
-    figures = {path: _figure_path(path, arguments.output) for path in arguments.files}
-    if len(set(figures.values())) < len(figures):
-        raise ConfigurationError("FILE", "two files of one name", "names that differ")
-    for path in figures.values():
+    figures: dict[Path, Path] = {}
+    for source in arguments.files:
+        path = _figure_path(source, arguments.output)
+        if path in figures:
+            raise ConfigurationError(
+                source, f"its figure is {path}, as that of {figures[path]}", "names that differ",
+                "draw them into two folders",
+            )  # fmt: skip
+        figures[path] = source
+    for path in figures:
         if path.exists() and not arguments.overwrite:
             raise OutputError(path, "the file exists", action="give --overwrite to replace it")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for source, path in figures.items():
+    for path, source in figures.items():
         _draw(source, path)
     if arguments.json:
-        print_json({"outputs": [str(path) for path in figures.values()]})
+        print_json({"outputs": [str(path) for path in figures]})
     else:
-        print("\n".join(map(str, figures.values())))
+        print("\n".join(map(str, figures)))
     return DONE
 
 
 def _figure_path(source: Path, folder: Path) -> Path:
-    if source.suffix not in (".h5", ".fits", ".json"):
-        raise ConfigurationError(source, f"a {source.suffix or 'file without ending'}",
-                                 ".h5, .fits or .json")  # fmt: skip
-    return folder / f"{source.stem}.png"
+    name = source.name.removesuffix(".gz")
+    stem, ending = Path(name).stem, Path(name).suffix
+    if ending not in (".h5", ".fits", ".json"):
+        raise ConfigurationError(
+            source, f"a {ending or 'file without ending'}", ".h5, .fits, .fits.gz or .json"
+        )
+    return folder / f"{stem}.png"
 
 
 def _draw(source: Path, path: Path) -> None:
@@ -60,7 +69,7 @@ def _draw(source: Path, path: Path) -> None:
 
         draw_galaxy(source, path)
         return
-    if source.suffix == ".fits":
+    if source.name.endswith((".fits", ".fits.gz")):
         from manga_ssftt.plots.predictions import draw_prediction
 
         draw_prediction(source, path)

@@ -20,6 +20,7 @@ from astro_common.errors import ConfigurationError, InputError
 from manga_ssftt.commands.options import add_root, add_task_options
 
 if TYPE_CHECKING:
+    from astro_common.jobs import Failure, Outcome
     from manga_ssftt.catalog import Catalog
     from manga_ssftt.layout import Tree
     from manga_ssftt.process import CubeRecipe, Task
@@ -109,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     from astro_common.jobs import run_units
     from manga_ssftt.abundances import named_calibration
     from manga_ssftt.catalog import read_catalog
+    from manga_ssftt.commands.patchify import cut_all
     from manga_ssftt.labels import LabelRecipe
     from manga_ssftt.layout import DEFAULT_DAPTYPE, Tree
     from manga_ssftt.process import CubeRecipe, is_done, process_lazily
@@ -116,15 +118,17 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     tree = Tree(arguments.root, arguments.daptype or DEFAULT_DAPTYPE)
     results: list[dict[str, Any]] = []
-    failed: list[dict[str, Any]] = []
+    failed: list[Failure] = []
     skipped: list[str] = []
+    calibration = named_calibration(arguments.calibration)
+    units = _units(arguments, tree)
     if not arguments.skip_fits:
         labels = LabelRecipe(
             bpt=arguments.bpt,
             map_mask=arguments.map_mask,
             snr_min=arguments.snr_min,
             min_ew_ha=arguments.min_ew_ha,
-            calibration=named_calibration(arguments.calibration),
+            calibration=calibration,
         )
         cube = CubeRecipe(
             tuple(arguments.window),
@@ -136,7 +140,6 @@ def run(arguments: argparse.Namespace) -> int:
         catalog = None
         if arguments.catalog is not None:
             catalog = read_catalog(arguments.catalog, tree.daptype)
-        units = _units(arguments, tree)
         tree.failures.parent.mkdir(parents=True, exist_ok=True)
         job = _Job(tree, catalog, labels, cube, arguments.maps_only, arguments.overwrite)
         outcome = run_units(
@@ -151,8 +154,12 @@ def run(arguments: argparse.Namespace) -> int:
             progress=not arguments.quiet,
         )
         skipped = outcome.skipped
-        failed = [vars(failure) for failure in outcome.failed]
-    patches = _cut_patches(arguments, tree, [entry["unit"] for entry in failed], failed)
+        failed = outcome.failed
+    patches: tuple[list[str], Outcome] | None = None
+    if arguments.patch_norm is not None:
+        without = {failure.unit for failure in failed}
+        patches = cut_all(arguments, tree, [name for name in units if name not in without])
+        failed = failed + patches[1].failed
     _report(arguments, results, skipped, failed, patches)
     return PARTLY_FAILED if failed else DONE
 
@@ -169,6 +176,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(
             "--catalog", "not given", "a dapall or drpall file, which tells the redshifts"
         )
+    if arguments.patch_norm == "PCA" and arguments.stats is None:
+        raise ConfigurationError("--stats", "not given", "the file that the verb stats writes")
     if arguments.skip_fits and arguments.patch_norm is None:
         raise ConfigurationError("--skip-fits", "no --patch-norm", "how patches are normalised")
 
@@ -218,7 +227,14 @@ def _units(arguments: argparse.Namespace, tree: Tree) -> dict[str, tuple[Path | 
     from manga_ssftt.layout import check_plateifu
 
     names = arguments.galaxies
-    if not names:
+    if not names and arguments.skip_fits:
+        names = tree.galaxies()
+        if not names:
+            raise InputError(
+                tree.root, "no processed galaxy", "processed/cubes/PLATE/PLATEIFU.h5",
+                "run process without --skip-fits first",
+            )  # fmt: skip
+    elif not names:
         names = tree.raw_galaxies("MAPS" if arguments.maps_only else "LOGCUBE")
         if not names:
             raise InputError(
@@ -253,56 +269,40 @@ def _of_file(path: Path, tree: Tree, *, maps_only: bool) -> tuple[str, tuple[Pat
     return plateifu, (None if maps_only else path, maps)
 
 
-def _cut_patches(
-    arguments: argparse.Namespace,
-    tree: Tree,
-    without: list[str],
-    failed: list[dict[str, Any]],
-) -> list[str]:
-    if arguments.patch_norm is None:
-        return []
-    from astro_common.errors import AstroError
-    from manga_ssftt.commands.patchify import cut
-
-    names = [name for name in arguments.galaxies or tree.galaxies() if name not in without]
-    written = []
-    for name in names:
-        try:
-            written.append(str(cut(arguments, tree, name)["output"]))
-        except ConfigurationError:
-            raise
-        except AstroError as error:
-            failed.append({"unit": name, "file": error.source, "reason": error.reason})
-    return written
-
-
 def _report(
     arguments: argparse.Namespace,
     results: list[dict[str, Any]],
     skipped: list[str],
-    failed: list[dict[str, Any]],
-    patches: list[str],
+    failed: list[Failure],
+    patches: tuple[list[str], Outcome] | None,
 ) -> None:
     timings: dict[str, float] = {}
     for result in results:
         for name, seconds in result["timings_s"].items():
             timings[name] = timings.get(name, 0.0) + seconds
+    written, skipped_patches = ([], []) if patches is None else (patches[0], patches[1].skipped)
     if arguments.json:
         print_json(
             {
                 "done": [result["plateifu"] for result in results],
                 "skipped": skipped,
                 "failed": [
-                    {"plateifu": entry["unit"], "file": entry["file"], "reason": entry["reason"]}
-                    for entry in failed
+                    {"plateifu": failure.unit, "file": failure.file, "reason": failure.reason}
+                    for failure in failed
                 ],
                 "timings_s": timings,
                 "galaxies": results,
-                "patches": patches,
+                "patches": written,
+                "skipped_patches": skipped_patches,
             }
         )
         return
     for result in results:
         counts = ", ".join(f"{name} {n}" for name, n in result["counts"].items() if n)
         print(f"{result['plateifu']}: {counts}")
-    print(f"{len(results)} done, {len(skipped)} skipped, {len(failed)} failed")
+    if not arguments.skip_fits:
+        n_failed = len(failed) - (0 if patches is None else len(patches[1].failed))
+        print(f"{len(results)} done, {len(skipped)} skipped, {n_failed} failed")
+    if patches is not None:
+        n_failed = len(patches[1].failed)
+        print(f"patches: {len(written)} done, {len(skipped_patches)} skipped, {n_failed} failed")

@@ -89,6 +89,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
+    _check(arguments)
     import numpy as np
 
     from manga_ssftt.galaxy_file import GalaxyFile
@@ -99,15 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
     from manga_ssftt.training import Training, train
     from manga_ssftt.training_statistics import read_statistics
 
-    _check(arguments)
     tree = Tree(arguments.root)
     map_task = "BPT" if arguments.label_task == "joint" else arguments.label_task
     training_samples = find_samples(tree, read_split(arguments.split_dir, "train"), map_task)
     validation_samples = find_samples(tree, read_split(arguments.split_dir, "val"), map_task)
     statistics = None
     if arguments.patch_norm == "PCA":
-        if arguments.stats is None:
-            raise ConfigurationError("--stats", "not given", "what the verb stats writes, for PCA")
         statistics = read_statistics(arguments.stats)
     log_oh = np.concatenate([sample.log_oh for sample in training_samples])
     head = arguments.head or ("regression" if arguments.label_task == "logOH" else "classification")
@@ -175,8 +173,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--seed", str(arguments.seed), "0 to 4294967295")
     if arguments.patience < 0:
         raise ConfigurationError("--patience", str(arguments.patience), "0 or more")
-    if arguments.label_task == "joint" and arguments.balance == "sampling":
-        return
+    if arguments.patch_norm == "PCA" and arguments.stats is None:
+        raise ConfigurationError("--stats", "not given", "what the verb stats writes, for PCA")
     if arguments.head not in (None, "classification") and arguments.label_task != "logOH":
         raise ConfigurationError(
             "--head", f"{arguments.head} with {arguments.label_task}", "classification"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,49 +12,41 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from torch.nn import functional
 
+from manga_ssftt.hsi.recipe import RECIPES
 from manga_ssftt.hsi.scene import Scene
 from manga_ssftt.hsi.splitting import TEST, TRAIN
+from manga_ssftt.hsi.training import centre_weights, class_probabilities, train_network
 from manga_ssftt.metrics import classification_figures
 from manga_ssftt.model import SSFTT
 from manga_ssftt.patches import cut_patches
 
 __all__ = ["Protocol", "run_protocol", "svm_figures"]
 
-logger = logging.getLogger(__name__)
-
-_PREDICT_BATCH = 512
-_SVM_COST = 100.0
+_PREDICT_BATCH: Final = 512
+_SVM_COST: Final = 100.0
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the network is trained.
+    """What is done with a scene.
 
     Attributes
     ----------
+    model : str
+        How the network is trained, one of `RECIPES`.
     patch_size, n_components, epochs, batch_size : int
-    learning_rate : float
     train_only_pca : bool
         Fit the components on training pixels alone; published runs use the spectra of all pixels.
-    schedule : {"cosine", "constant"}
-        Of the learning rate. It is constant in the published runs, and the weights of whichever
-        epoch is the last then scatter.
-    improved : bool
-        Also turn and mirror patches, smooth labels, average the weights over the last third of
-        the epochs, and average predictions over the eight orientations.
     seed : int
     """
 
+    model: str = "ssftt"
     patch_size: int = 13
     n_components: int = 30
     epochs: int = 100
     batch_size: int = 64
-    learning_rate: float = 1e-3
     train_only_pca: bool = False
-    schedule: str = "cosine"
-    improved: bool = False
     seed: int = 0
 
 
@@ -80,20 +70,25 @@ def run_protocol(
         Class of each labelled pixel, 0 elsewhere.
     """
     torch.manual_seed(protocol.seed)
-    random = np.random.default_rng(protocol.seed)
+    recipe, classes = RECIPES[protocol.model], scene.classes
     padded = _padded_components(scene, split, protocol)
-    classes = scene.classes
+    weights = centre_weights(protocol.patch_size) if recipe.centred else None
     y, x = np.nonzero(split == TRAIN)
-    target = torch.from_numpy(np.searchsorted(classes, scene.truth[y, x]))
-    patches = _patches(padded, y, x, protocol.patch_size)
-    network = SSFTT(padded.shape[2], protocol.patch_size, len(classes), stem=False)
-    averaged = _train(network, patches, target, protocol, random)
+    network = train_network(
+        SSFTT(padded.shape[2], protocol.patch_size, len(classes), stem=False),
+        _patches(padded, y, x, protocol.patch_size, weights),
+        torch.from_numpy(np.searchsorted(classes, scene.truth[y, x])),
+        recipe,
+        epochs=protocol.epochs,
+        batch_size=protocol.batch_size,
+        random=np.random.default_rng(protocol.seed),
+    )
     prediction = np.zeros(scene.truth.shape, dtype=np.int64)
     all_y, all_x = np.nonzero(scene.truth > 0)
     for start in range(0, len(all_y), _PREDICT_BATCH):
         rows, columns = (place[start : start + _PREDICT_BATCH] for place in (all_y, all_x))
-        some = _patches(padded, rows, columns, protocol.patch_size)
-        best = _predict(averaged, some, protocol).argmax(dim=1).numpy()
+        some = _patches(padded, rows, columns, protocol.patch_size, weights)
+        best = class_probabilities(network, some, recipe).argmax(dim=1).numpy()
         prediction[rows, columns] = classes[best]
     tested = split == TEST
     figures = classification_figures(scene.truth[tested], prediction[tested], classes.tolist())
@@ -142,59 +137,8 @@ def _patches(
     y: npt.NDArray[np.int64],
     x: npt.NDArray[np.int64],
     size: int,
+    weights: torch.Tensor | None,
 ) -> torch.Tensor:
     patches = torch.from_numpy(cut_patches(padded, y, x, size))
-    return patches.permute(0, 3, 1, 2).unsqueeze(1).contiguous()  # (n, 1, bands, p, p)
-
-
-def _train(
-    network: SSFTT,
-    patches: torch.Tensor,
-    target: torch.Tensor,
-    protocol: Protocol,
-    random: np.random.Generator,
-) -> torch.nn.Module:
-    optimizer = torch.optim.Adam(network.parameters(), lr=protocol.learning_rate)
-    smoothing = 0.05 if protocol.improved else 0.0
-    averaged = torch.optim.swa_utils.AveragedModel(network, use_buffers=True)
-    network.train()
-    n_averaged = 0
-    for epoch in range(protocol.epochs):
-        if protocol.schedule == "cosine":
-            rate = 0.5 * (1 + math.cos(math.pi * epoch / protocol.epochs))
-            for group in optimizer.param_groups:
-                group["lr"] = protocol.learning_rate * max(rate, 0.05)
-        order = torch.from_numpy(random.permutation(len(target)))
-        total = 0.0
-        for start in range(0, len(order), protocol.batch_size):
-            chosen = order[start : start + protocol.batch_size]
-            batch = patches[chosen]
-            if protocol.improved:
-                batch = _turned(batch, int(random.integers(8)))
-            optimizer.zero_grad(set_to_none=True)
-            found = functional.cross_entropy(
-                network(batch), target[chosen], label_smoothing=smoothing
-            )
-            found.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += float(found.detach()) * len(chosen)
-        if protocol.improved and epoch >= 2 * protocol.epochs // 3:
-            averaged.update_parameters(network)
-            n_averaged += 1
-        if (epoch + 1) % 10 == 0:
-            logger.info("epoch %d: loss %.4f", epoch + 1, total / len(target))
-    result: torch.nn.Module = averaged.module if n_averaged else network
-    return result.eval()
-
-
-def _turned(patches: torch.Tensor, number: int) -> torch.Tensor:
-    """One of the eight orientations of a square."""
-    turned = torch.rot90(patches, number % 4, (3, 4))
-    return turned.transpose(3, 4) if number >= 4 else turned
-
-
-def _predict(network: torch.nn.Module, patches: torch.Tensor, protocol: Protocol) -> torch.Tensor:
-    orientations = range(8) if protocol.improved else range(1)
-    with torch.inference_mode():
-        votes = [torch.softmax(network(_turned(patches, k)), dim=1) for k in orientations]
-        return torch.stack(votes).mean(dim=0)
+    patches = patches.permute(0, 3, 1, 2).unsqueeze(1).contiguous()  # (n, 1, bands, p, p)
+    return patches if weights is None else patches.mul_(weights)

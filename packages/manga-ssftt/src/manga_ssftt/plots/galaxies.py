@@ -11,7 +11,7 @@ from astro_common.atomic import atomic_path
 from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.plots.label_maps import draw_map
-from manga_ssftt.plots.style import LINE_COLOURS
+from manga_ssftt.plots.style import LINE_COLOURS, label_spaxels
 
 __all__ = ["draw_galaxy"]
 
@@ -48,10 +48,13 @@ def draw_galaxy(source: Path, path: Path) -> None:
     axes = figure.add_subplot(grid[0, 0])
     shown = axes.imshow(image, origin="lower", cmap="cividis")
     figure.colorbar(shown, ax=axes, shrink=0.85, label="mean flux density\n[1e-17 erg/s/cm²/Å]")
-    axes.set_xlabel("x [spaxel]")
-    axes.set_ylabel("y [spaxel]")
-    for place, (values, task) in enumerate(((classes, "BPT"), (log_oh, "logOH")), start=1):
-        draw_map(figure.add_subplot(grid[0, place]), values, task)
+    axes.set_title("mean over wavelength")
+    label_spaxels(axes)
+    maps = ((classes, "BPT", "BPT class"), (log_oh, "logOH", "oxygen abundance"))
+    for place, (values, task, title) in enumerate(maps, start=1):
+        axes = figure.add_subplot(grid[0, place])
+        draw_map(axes, values, task)
+        axes.set_title(title)
     axes = figure.add_subplot(grid[1, :])
     if np.isfinite(image).any():
         y, x = np.unravel_index(np.nanargmax(image), image.shape)
@@ -60,7 +63,7 @@ def draw_galaxy(source: Path, path: Path) -> None:
                           out=np.full(len(wave), np.nan))  # fmt: skip
         axes.fill_between(wave, flux - error, flux + error, color=LINE_COLOURS[5], lw=0, alpha=0.6)
         axes.plot(wave, flux, color=LINE_COLOURS[0], lw=0.7)
-        axes.set_title(f"spaxel y = {y}, x = {x}", fontsize=10)
+        axes.set_title(f"brightest spaxel, x = {x}, y = {y}")
         for name, line in _LINES:
             if wave[0] < line < wave[-1]:
                 axes.axvline(line, color="#999999", lw=0.5, ls=":")
@@ -68,7 +71,7 @@ def draw_galaxy(source: Path, path: Path) -> None:
                     line, 0.98, f" {name}", rotation=90, va="top", fontsize=8,
                     transform=axes.get_xaxis_transform(),
                 )  # fmt: skip
-    axes.margins(y=0.2)  # room for the names of the lines
+    axes.margins(y=0.3)  # room for the names of the lines
     axes.set_xlim(wave[0], wave[-1])
     axes.set_xlabel("rest-frame vacuum wavelength [Å]")
     axes.set_ylabel("flux density [1e-17 erg/s/cm²/Å]")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astro_common.figures import mark_synthetic
-from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map
+from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map, label_spaxels
 
 __all__ = ["abundance_limits", "draw_map", "label_figure"]
 
@@ -71,8 +71,7 @@ def draw_map(
         )
         if colour_bar:
             figure.colorbar(image, ax=axes, label=ABUNDANCE_LABEL, shrink=0.85, extend="both")
-    axes.set_xlabel("x [spaxel]")
-    axes.set_ylabel("y [spaxel]")
+    label_spaxels(axes)
 
 
 def label_figure(

@@ -18,7 +18,7 @@ from astro_common.errors import InputError
 from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.patches import has_label
 from manga_ssftt.plots.label_maps import abundance_limits, draw_map
-from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS
+from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, label_spaxels
 
 __all__ = ["draw_history", "draw_prediction"]
 
@@ -41,20 +41,27 @@ def draw_prediction(source: Path, path: Path) -> None:
     OutputError
         If the figure cannot be written.
     """
+    if not source.is_file():
+        raise InputError(source, "no such file", "a map that the verb predict writes")
     try:
         with fits.open(source) as hdus:
             header = hdus[0].header
             task, plateifu = str(header["TASK"]), str(header["PLATEIFU"])
             synthetic = bool(header.get("SYNTHETI", False))
             truth, predicted = np.array(hdus["LABEL"].data), np.array(hdus["PRED"].data)
+            log_oh = np.array(hdus["LOGOH"].data) if "LOGOH" in hdus else None
     except (OSError, KeyError, IndexError) as error:
         raise InputError(source, f"no prediction ({error})", "what predict writes") from error
     truth, predicted = _native(truth), _native(predicted)
     kind = "logOH" if task == "logOH" else "BPT"
     known = has_label(truth)
     shown = np.where(known, predicted, np.nan if kind == "logOH" else 0)
-    figure = Figure(figsize=(14.5, 4.4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    n_panels = 3 if log_oh is None else 4
+    figure = Figure(figsize=(4.8 * n_panels, 4.4), layout="constrained")
+    left, middle, right, *last = figure.subplots(1, n_panels)
+    if log_oh is not None:
+        draw_map(last[0], _native(log_oh), "logOH")
+        last[0].set_title("predicted oxygen abundance")
     limits = abundance_limits(truth, shown) if kind == "logOH" else None
     draw_map(left, truth, kind, limits=limits)
     left.set_title("measured label")
@@ -78,8 +85,7 @@ def draw_prediction(source: Path, path: Path) -> None:
         share = float(np.mean(shown[known] == truth[known])) if known.any() else float("nan")
         right.set_title(f"{100 * share:.1f} % correct")
     right.set_facecolor(ABSENT_COLOUR)
-    right.set_xlabel("x [spaxel]")
-    right.set_ylabel("y [spaxel]")
+    label_spaxels(right)
     figure.suptitle(f"{plateifu}  {task}")
     if synthetic:
         mark_synthetic(figure)
@@ -137,6 +143,7 @@ def draw_history(source: Path, path: Path) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+    figure.suptitle("learning curves")
     if any(row.get("synthetic") for row in rows):
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:

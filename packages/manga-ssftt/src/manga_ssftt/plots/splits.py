@@ -24,6 +24,15 @@ __all__ = ["draw_split"]
 
 _HATCHES = ("", "//", "xx")
 _STYLES = ("-", "--", ":")
+# Axis labels of the columns that a split balances by default.
+_COLUMN_LABELS = {
+    "LOG_MASS": "log stellar mass [solar masses]",
+    "NSA_ELPETRO_MASS": "stellar mass [solar masses / h²]",
+    "SFR_TOT": "star-formation rate [solar masses / yr]",
+    "NSA_ELPETRO_BA": "axis ratio b/a",
+    "NSA_Z": "redshift",
+    "Z": "redshift",
+}
 
 
 @drawing()
@@ -60,14 +69,19 @@ def draw_split(
     for axes, name in zip(panels, properties, strict=False):
         values = [catalog.numbers(name, list(split[part])) for part in PARTS]
         _distribution(axes, [one[np.isfinite(one)] for one in values])
-        axes.set_xlabel(name)
+        meaning = _COLUMN_LABELS.get(name.upper())
+        axes.set_xlabel(name if meaning is None else f"{name}: {meaning}")
         axes.set_ylabel("share of galaxies up to here")
     found = [_labels(tree, split[part], task) for part in PARTS]
     labels = [one for one, _ in found]
     _draw_labels(panels[-1], labels, task)
-    figure.legend(
-        *panels[-1].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
-    )
+    described = {
+        part: f"{part}: {len(split[part])} galaxies, {len(one)} spaxels"
+        for part, one in zip(PARTS, labels, strict=True)
+    }
+    handles, parts = panels[-1].get_legend_handles_labels()
+    names = [described[part] for part in parts]
+    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
     if any(synthetic for _, synthetic in found):
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
@@ -99,7 +113,7 @@ def _distribution(axes: Axes, values: Sequence[npt.NDArray[np.float64]]) -> None
                 lw=1.8,
                 ls=_STYLES[number],
                 color=LINE_COLOURS[number],
-                label=f"{part} ({len(one)})",
+                label=part,
             )
 
 
@@ -121,6 +135,6 @@ def _draw_labels(axes: Axes, labels: Sequence[npt.NDArray[Any]], task: str) -> N
             color=LINE_COLOURS[number],
             hatch=_HATCHES[number],
             edgecolor="white",
-            label=f"{part} ({counts.sum()})",
+            label=part,
         )
     axes.set_xticks(places, BPT_NAMES[1:], rotation=25, ha="right")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +16,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import OutputError
-from manga_ssftt.checkpoints import SCHEMA_VERSION, export_weights
+from astro_common.errors import InputError, OutputError
+from astro_common.jsonable import json_text
+from manga_ssftt.checkpoints import SCHEMA_VERSION, export_weights, load_checkpoint
 from manga_ssftt.model.ssftt import SpectralStem
 from manga_ssftt.patch_loader import PatchLoader, Recipe, Sample
 from manga_ssftt.targets import Target
@@ -68,6 +69,8 @@ def train(
 
     Raises
     ------
+    InputError
+        If ``last.ckpt`` is damaged, or of a network or data other than those of this run.
     OutputError
         If a model is there, and neither replaced nor resumed, or a file cannot be written.
     KeyboardInterrupt
@@ -78,10 +81,6 @@ def train(
         raise OutputError(
             best, "the file exists", action="give --overwrite to replace it, or --resume to go on"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    if not training.resume:
-        for path in (best, last):
-            path.unlink(missing_ok=True)
     lightning.seed_everything(training.seed, verbose=False)
     n_wave = training_samples[0].shape[2]
     loader = PatchLoader(
@@ -107,6 +106,13 @@ def train(
         "seed": training.seed,
         "synthetic": any(sample.synthetic for sample in training_samples),
     }
+    resume_from = last if training.resume and last.exists() else None
+    if resume_from is not None:
+        _require_same(resume_from, configuration)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not training.resume:
+        for path in (best, last):
+            path.unlink(missing_ok=True)
     weights = _class_weights(training_samples, target) if training.balance == "weights" else None
     module = PatchModule(configuration, training, recipe.statistics, weights)
     stem = getattr(module.network, "stem", None)
@@ -145,10 +151,18 @@ def train(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        resume_from = str(last) if training.resume and last.exists() else None
-        trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=None if resume_from is None else str(resume_from),
+                weights_only=True,
+            )
+        except SystemExit as exit_:
+            # Lightning leaves with status 1 on Ctrl-C.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from exit_
+            raise
         if not best.exists():  # the time was over before the first validation
             trainer.save_checkpoint(best)
     if trainer.is_global_zero:
@@ -165,6 +179,19 @@ def train(
         "n_train": sum(map(len, training_samples)),
         "n_val": sum(map(len, validation_samples)),
     }
+
+
+def _require_same(last: Path, configuration: Mapping[str, Any]) -> None:
+    """A run goes on only with the network and the galaxies that it began with."""
+    found = load_checkpoint(last).configuration
+    for key, wanted in configuration.items():
+        if json_text(found.get(key)) != json_text(wanted):
+            raise InputError(
+                last,
+                f"a run that differs in {key}",
+                "that of the same command",
+                "give its options again, or --overwrite to start anew",
+            )
 
 
 def _centre_spectra(loader: PatchLoader) -> torch.Tensor:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import csv
+import importlib.machinery
 import json
+import sys
+import types
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
+
+from astromodal_transformer.bench import bench_slots, bench_vocabulary
+from astromodal_transformer.embed import projected
 
 VERBS = (
     "train", "evaluate", "predict", "generate", "embed", "attribute", "export", "config", "bench",
@@ -114,24 +120,42 @@ def test_spectra_curves_and_cutouts_are_predicted_in_their_units(trained, run, t
     assert table.schema.field("gaiaxp_bp_mean").metadata[b"unit"] == b"electron / s"
 
 
-def test_evaluate_gives_figures_beside_those_of_baselines(trained, run):
+_FIGURES = {"rmse", "bias", "scatter", "outlier_fraction", "coverage_68", "n"}
+
+
+def test_evaluate_gives_figures_for_every_target_and_subset(trained, run):
     status, stdout, _ = run(
-        "evaluate", "--config", trained.config, "--checkpoint", trained.run, "--json", "-q"
-    )
+        "evaluate", "--config", trained.config, "--checkpoint", trained.run, "--json", "-q",
+        "--set", "evaluation.baselines=[column_mean]",
+    )  # fmt: skip
     assert status == 0
     record = json.loads(stdout)
     assert set(record["targets"]) == {"specz_z", "gaia_teff_gspphot"}
     for subsets in record["targets"].values():
         assert set(subsets) == {"photometry", "xp", "photometry_xp"}
         for own in subsets.values():
-            keys = {"rmse", "bias", "scatter", "outlier_fraction", "coverage_68", "n"}
-            assert keys <= set(own)
-            assert set(own["baselines"]) == {
-                "column_mean", "nearest_neighbours", "gradient_boosting", "mlp",
-            }  # fmt: skip
-            for baseline in own["baselines"].values():
-                assert keys <= set(baseline)
-                assert baseline["n"] == own["n"]
+            assert set(own) >= _FIGURES
+            assert set(own["baselines"]) == {"column_mean"}
+
+
+def test_evaluate_sets_the_baselines_beside_the_model(trained, run):
+    status, stdout, _ = run(
+        "evaluate", "--config", trained.config, "--checkpoint", trained.run, "--json", "-q",
+        "--target", "specz_z", "--given", "mag_*",
+    )  # fmt: skip
+    assert status == 0
+    own = json.loads(stdout)["targets"]["specz_z"]["given"]
+    assert own["given"] == ["mag_pstotal_r", "mag_pstotal_g"]
+    assert set(own["baselines"]) == {
+        "column_mean",
+        "nearest_neighbours",
+        "gradient_boosting",
+        "mlp",
+    }
+    for baseline in own["baselines"].values():
+        assert set(baseline) >= _FIGURES
+        assert baseline["n"] == own["n"]
+        assert np.isfinite(baseline["rmse"])
 
 
 def test_the_report_stands_by_itself(trained, run, tmp_path):
@@ -167,6 +191,41 @@ def test_embed_writes_vectors_and_finds_neighbours(trained, run, tmp_path):
     wanted = [table["id"][int(row)].as_py() for row in np.argsort(-cosine)[:5]]
     assert [item["id"] for item in result["neighbours"]] == wanted
     assert (tmp_path / "e.png").exists()
+
+
+def test_a_map_without_umap_names_the_extra_before_anything_is_written(
+    trained, run, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    words = ("embed", "--config", trained.config, "--checkpoint", trained.run,
+             "--out", tmp_path / "e.parquet", "--figure", tmp_path / "e.png")  # fmt: skip
+    status, _, stderr = run(*words, "--projection", "umap")
+    assert status == 2
+    assert len(stderr.splitlines()) == 1
+    assert "astromodal-transformer[umap]" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [3, 12, 60])
+def test_umap_is_asked_for_no_more_neighbours_than_there_are(count, monkeypatch):
+    # A stand-in that refuses what umap-learn refuses: importing the real one compiles for a minute.
+    class Umap:
+        def __init__(self, *, n_neighbors, init, random_state, n_jobs):
+            assert init == "random" or count > 16
+            assert n_jobs == 1, "umap-learn warns of several with a seed"
+            self.neighbours = n_neighbors
+
+        def fit_transform(self, vectors):
+            assert 1 < self.neighbours < len(vectors)
+            return vectors[:, :2]
+
+    module = types.ModuleType("umap")
+    module.UMAP = Umap
+    module.__spec__ = importlib.machinery.ModuleSpec("umap", None)
+    monkeypatch.setitem(sys.modules, "umap", module)
+    points, names = projected(np.ones((count, 4), dtype=np.float32), "umap", 0)
+    assert points.shape == (count, 2)
+    assert names == ("UMAP 1", "UMAP 2")
 
 
 def test_generate_draws_spectra_over_the_truth(trained, run, tmp_path):
@@ -242,6 +301,24 @@ def test_bench_prints_what_it_measured(run):
     wanted = {"vocabulary_size": 3000, "d_model": 32, "layers": 1, "sequence_length": 64,
               "batch_size": 2, "precision": "fp32", "threads": 1}  # fmt: skip
     assert {key: result[key] for key in wanted} == wanted
+
+
+def test_a_negative_seed_is_a_usage_error(run):
+    with pytest.raises(SystemExit) as stop:
+        run("bench", "--seed", "-1")
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("length", [1, 61, 121, 122, 128, 200, 512, 3191])
+def test_sequences_of_any_length_are_shared_among_all_codebooks(length):
+    vocabulary = bench_vocabulary(68_613)
+    block = bench_slots(vocabulary, length)["block"][1:]
+    counts = np.bincount(block, minlength=len(vocabulary.blocks))
+    assert counts.sum() == length
+    assert counts.min() >= (length >= 122)
+    if length == 3191:
+        usual = {"image": 576, "spectrum": 512, "scalar": 1}
+        assert counts.tolist() == [usual[block.kind] for block in vocabulary.blocks]
 
 
 def test_bench_losses_follow_from_the_seed(run):

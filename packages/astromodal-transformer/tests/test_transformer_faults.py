@@ -8,6 +8,7 @@ import sys
 
 import lightning
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -41,6 +42,18 @@ def test_a_shard_of_another_codebook_is_refused(tokens, run):
     line = fails(run, "train", "--config", tokens.config)
     assert "datacube_F2.arrow" in line
     assert "another vocabulary" in line
+
+
+@pytest.mark.parametrize("header", ["", "[]", '"x"', "{}", '{"schema_version": 1}'])
+def test_a_shard_without_its_header_is_refused(tokens, run, header):
+    path = tokens.shard("scalar", "F2")
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+        table = table.replace_schema_metadata({"astromodal_tokenizers": header})
+        with pa.ipc.new_file(str(path.with_suffix(".new")), table.schema) as writer:
+            writer.write_table(table)
+    path.with_suffix(".new").rename(path)
+    assert "datacube_F2.arrow" in fails(run, "train", "--config", tokens.config)
 
 
 def test_a_model_of_another_vocabulary_is_refused(trained, tmp_path, run):

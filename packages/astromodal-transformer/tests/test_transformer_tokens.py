@@ -473,7 +473,7 @@ def test_a_printed_configuration_can_be_read_again(tokens, run, tmp_path):
 
 
 def test_weights_by_name_reach_the_loss(tokens):
-    from astromodal_transformer.training.run import block_weights
+    from astromodal_transformer.training.frequencies import block_weights
 
     project = tokens.open(loss={"weights": {"specz_*": 5.0}, "balance": 0.0})
     counts = np.ones(project.vocabulary.size, dtype=np.int64)
@@ -484,7 +484,7 @@ def test_weights_by_name_reach_the_loss(tokens):
 
 
 def test_rare_columns_weigh_more(tokens):
-    from astromodal_transformer.training.run import block_weights
+    from astromodal_transformer.training.frequencies import block_weights
 
     project = tokens.open(loss={"balance": 0.5})
     counts = np.zeros(project.vocabulary.size, dtype=np.int64)

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from astromodal_transformer.checkpoints import newest_checkpoint
 from astromodal_transformer.configuration import load_configuration
+from astromodal_transformer.training.module import TrainingModule
 from astromodal_transformer.training.order import BatchLoader, Order
 from astromodal_transformer.training.run import _batcher, train
 from astromodal_transformer.training.schedule import Schedule
@@ -63,9 +64,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tokens, tmp_path,
 
 def test_a_killed_run_continues_as_if_nothing_had_happened(tokens):
     # As many threads in either process: the order of sums depends on their number.
-    steps = {"max_steps": 40, "checkpoint_every_steps": 2, "schedule_steps": 50}
+    steps = {"max_steps": 24, "checkpoint_every_steps": 2, "schedule_steps": 50}
     tokens.write_config(training={**steps, "threads": 1})
-    train(load_configuration(tokens.config))
+    train(load_configuration(tokens.config, ["training.checkpoint_every_steps=100"]))
     whole = weights_of(tokens)
     tokens.write_config(output="killed")
     tokens.run = tokens.root / "killed"
@@ -78,7 +79,7 @@ def test_a_killed_run_continues_as_if_nothing_had_happened(tokens):
     process.kill()
     process.wait()
     reached = newest_step(tokens)
-    assert 4 <= reached <= 40
+    assert 4 <= reached <= 24
     train(load_configuration(tokens.config), resume=True)
     assert_same_weights(weights_of(tokens), whole)
 
@@ -92,15 +93,30 @@ def newest_step(folder):
     return max(steps, default=0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_one_line_and_a_whole_checkpoint(tokens, number):
+def test_a_scheduler_ends_the_run_after_the_step(tokens, monkeypatch):
+    whole = TrainingModule.update_average
+
+    def signalled(self):
+        whole(self)
+        if self.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingModule, "update_average", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_configuration(tokens.config))
+    assert newest_step(tokens) == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_ends_the_run_with_one_line_and_a_whole_checkpoint(tokens):
     tokens.write_config(training={"max_steps": 100_000, "log_every_steps": 1})
     command = [sys.executable, "-m", "astromodal_transformer", "train", "--config", tokens.config]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 240
     while newest_step(tokens) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == "astromodal-transformer: interrupted"
@@ -177,7 +193,7 @@ def test_two_processes_do_what_one_does(tokens):
 
 
 def test_accumulated_batches_make_a_step(tokens):
-    tokens.write_config(training={"accumulate": 3, "max_steps": 2})
+    tokens.write_config(training={"accumulate": 3, "max_steps": 2, "checkpoint_every_steps": 100})
     result = train(load_configuration(tokens.config))
     assert result["steps"] == 2
 

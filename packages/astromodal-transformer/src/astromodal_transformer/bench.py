@@ -85,17 +85,15 @@ def bench_vocabulary(size: int) -> Vocabulary:
 
 def bench_slots(vocabulary: Vocabulary, length: int) -> dict[str, NDArray[Any]]:
     """Slots of a sequence of a given length, shared among the codebooks as in a full source."""
-    share = [
-        576 if b.kind == "image" else 512 if b.kind == "spectrum" else 1 for b in vocabulary.blocks
-    ]
-    ends = np.round(np.cumsum(share) * length / sum(share)).astype(int)
-    counts = np.diff(np.concatenate([[0], ends]))
-    if length >= 2 * len(share):
-        # Every column has its token, as in a full source, if there is room.
-        counts = np.maximum(counts, 1)
-        counts[0] -= counts.sum() - length
-    block = np.repeat(np.arange(len(share)), np.maximum(counts, 0))
-    place = np.concatenate([np.arange(max(0, c)) for c in counts])
+    usual = {"image": 576, "spectrum": 512}
+    share = np.array([usual.get(block.kind, 1) for block in vocabulary.blocks])
+    # Every codebook has a token, as in a full source, if there is room.
+    first = 1 if length >= 2 * len(share) else 0
+    share = share - first
+    ends = np.round(np.cumsum(share) * (length - first * len(share)) / share.sum()).astype(int)
+    counts = first + np.diff(np.concatenate([[0], ends]))
+    block = np.repeat(np.arange(len(share)), counts)
+    place = np.concatenate([np.arange(c) for c in counts])
     kinds = {"image": 0, "scalar": 1}
     groups = [kinds.get(b.kind, 2 + i) for i, b in enumerate(vocabulary.blocks)]
     group = np.unique(np.array(groups), return_inverse=True)[1]

@@ -1,25 +1,35 @@
-"""Fit the widths of predicted intervals to the validation part of the sky, after training."""
+"""Fit the widths of predicted intervals to sources whose truth is known, after training."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from astromodal_transformer.calibration import FEWEST, LEVELS, interval_scale
-from astromodal_transformer.checkpoints import amend_record, read_checkpoint
+from astromodal_transformer.calibration import FEWEST, LEVELS, interval_scale, pooled_scales
+from astromodal_transformer.checkpoints import (
+    MODEL_FILE,
+    amend_record,
+    check_checkpoint,
+    read_checkpoint,
+)
 from astromodal_transformer.configuration import Configuration
-from astromodal_transformer.predict import load_for_use, predict_scalars
+from astromodal_transformer.predict import Loaded, load_for_use, predict_scalars
 from astromodal_transformer.questions import asked_subsets, default_targets
+from astromodal_transformer.store import Codes, TokenStore
 
-__all__ = ["calibrate_checkpoint", "calibrate_run", "fitted_scales"]
+__all__ = ["calibrate_run", "fitted_scales"]
 
 logger = logging.getLogger(__name__)
 
 _MOST_SOURCES = 4096
+_ROWS_AT_A_TIME = 2048
 
 
 def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -35,7 +45,7 @@ def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[di
     -------
     dict of str to list of dict
         By target: ``given`` (the modalities of a subset, or None for all subsets together),
-        ``scale`` and ``n``, the number of sources. Targets of too few sources are left out.
+        ``scale`` and ``n``, the number of validation sources. Targets of too few are left out.
     """
     loaded = load_for_use(configuration, path)
     loaded.record.pop("calibration", None)
@@ -43,37 +53,86 @@ def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[di
     names = list(configuration.evaluation.targets or default_targets(layout))
     asked = [n for n in layout.matching(names, "evaluation.targets") if n in project.books.columns]
     store = project.store(configuration.training.fields)
-    rows = store.rows("validation")
-    slots = [int(layout.slots([name])[0]) for name in asked]
-    if not asked or not len(rows):
+    if not asked or not len(store.rows("validation")):
         return {}
-    codes = store.codes(rows)
-    missing = project.vocabulary.missing
-    some = np.flatnonzero((codes[:, slots] != missing).any(axis=1))
-    if len(some) > _MOST_SOURCES:
-        random = np.random.default_rng(configuration.seed)
-        some = np.sort(random.choice(some, _MOST_SOURCES, replace=False))
-    codes = codes[some]
+    subsets = [own for own in asked_subsets(configuration, layout, asked).values() if own]
+    held, taught = (
+        _outcomes(loaded, store, part, subsets, asked) for part in ("validation", "train")
+    )
     result: dict[str, list[dict[str, Any]]] = {}
-    together: dict[str, list[Any]] = {name: [] for name in asked}
-    for given in asked_subsets(configuration, layout, asked).values():
-        if not given:
-            continue
+    for given, own, others in zip([*subsets, None], held, taught, strict=True):
+        scales = pooled_scales(
+            {name: outcome.factor for name, outcome in own.items()},
+            {name: outcome.factor for name, outcome in others.items()},
+        )
+        for name, scale in scales.items():
+            entry = {"given": given, "scale": scale, "n": own[name].sources}
+            result.setdefault(name, []).append(entry)
+    return result
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """True values of some sources, and their quantiles at `LEVELS`."""
+
+    truth: NDArray[np.float64]
+    quantiles: NDArray[np.float64]
+    sources: int
+
+    @property
+    def factor(self) -> tuple[float, int]:
+        return interval_scale(self.truth, self.quantiles), self.sources
+
+
+def _outcomes(
+    loaded: Loaded,
+    store: TokenStore,
+    part: str,
+    subsets: Sequence[Sequence[str]],
+    asked: Sequence[str],
+) -> list[dict[str, _Outcome]]:
+    """Predictions for a part of the sky: by subset, then all subsets together; by target."""
+    project = loaded.project
+    missing = project.vocabulary.missing
+    slots = [int(project.layout.slots([name])[0]) for name in asked]
+    codes = _some_with_a_target(store, store.rows(part), slots, project.configuration.seed)
+    result: list[dict[str, _Outcome]] = []
+    together: dict[str, list[_Outcome]] = {}
+    for given in subsets:
         found = predict_scalars(loaded, codes, given, asked, LEVELS)
+        own = {}
         for place, (name, slot) in enumerate(zip(asked, slots, strict=True)):
             truth = project.books.columns[name].bins.decode(codes[:, slot], missing)
             known = np.isfinite(truth)
-            if known.sum() < FEWEST:
-                continue
-            own = truth[known], found.quantiles[known, place]
-            together[name].append(own)
-            entry = {"given": given, "scale": interval_scale(*own), "n": int(known.sum())}
-            result.setdefault(name, []).append(entry)
-    for name, entries in result.items():
-        pooled = (np.concatenate(parts) for parts in zip(*together[name], strict=True))
-        scale = interval_scale(*pooled)
-        entries.append({"given": None, "scale": scale, "n": sum(e["n"] for e in entries)})
-    return result
+            if known.sum() >= FEWEST:
+                own[name] = _Outcome(truth[known], found.quantiles[known, place], int(known.sum()))
+                together.setdefault(name, []).append(own[name])
+        result.append(own)
+    whole = {
+        name: _Outcome(
+            np.concatenate([own.truth for own in parts]),
+            np.concatenate([own.quantiles for own in parts]),
+            max(own.sources for own in parts),
+        )
+        for name, parts in together.items()
+    }
+    return [*result, whole]
+
+
+def _some_with_a_target(
+    store: TokenStore, rows: NDArray[np.int64], slots: Sequence[int], seed: int
+) -> Codes:
+    """Codes of sources that have a value of a target: all, or so many at random."""
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    parts: list[Codes] = [store.codes(rows[:0])]
+    count = 0
+    for start in range(0, len(rows), _ROWS_AT_A_TIME):
+        codes = store.codes(np.sort(shuffled[start : start + _ROWS_AT_A_TIME]))
+        parts.append(codes[(codes[:, slots] != store.vocabulary.missing).any(axis=1)])
+        count += len(parts[-1])
+        if count >= _MOST_SOURCES:
+            break
+    return np.concatenate(parts)[:_MOST_SOURCES]
 
 
 def calibrate_run(configuration: Configuration) -> None:
@@ -91,28 +150,19 @@ def calibrate_run(configuration: Configuration) -> None:
     # Of several processes that train together, the first does it.
     if int(os.environ.get("LOCAL_RANK", "0")):
         return
+    fitted: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name in ("best", "last"):
         path = configuration.output / "checkpoints" / name
-        if path.exists() and "calibration" not in read_checkpoint(path).record:
-            calibrate_checkpoint(configuration, path)
+        if not path.exists() or "calibration" in read_checkpoint(path).record:
+            continue
+        # The last step is often the best one.
+        weights = check_checkpoint(path)["files"][MODEL_FILE]["sha256"]
+        if weights not in fitted:
+            fitted[weights] = fitted_scales(configuration, path)
+            logger.info("%s", _shown(path.name, fitted[weights]))
+        amend_record(path, {"calibration": fitted[weights]})
 
 
-def calibrate_checkpoint(configuration: Configuration, path: Path) -> None:
-    """Add the factors to ``config.json`` of a checkpoint.
-
-    Parameters
-    ----------
-    configuration : Configuration
-    path : Path
-        Its folder.
-
-    Raises
-    ------
-    AstroError
-        If the checkpoint is damaged or cannot be written.
-    """
-    scales = fitted_scales(configuration, path)
-    amend_record(path, {"calibration": scales})
-    if scales:
-        shown = ", ".join(f"{name} {entries[-1]['scale']:.2f}" for name, entries in scales.items())
-        logger.info("intervals of %s widened by the validation sky: %s", path.name, shown)
+def _shown(name: str, scales: Mapping[str, list[dict[str, Any]]]) -> str:
+    factors = ", ".join(f"{target} {own[-1]['scale']:.2f}" for target, own in scales.items())
+    return f"widths of the intervals of {name} multiplied: {factors or 'too few sources to say'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from astromodal_transformer.truth import true_columns
 __all__ = ["embed", "nearest", "projected"]
 
 _ROWS = 2048
+# What umap-learn takes by default.
+_UMAP_NEIGHBOURS = 15
 
 
 def embed(
@@ -69,6 +72,8 @@ def embed(
     AstroError
         If a name is unknown, an input damaged, or the file exists.
     """
+    if figure is not None and projection == "umap":
+        _require_umap()
     loaded = load_for_use(configuration, checkpoint)
     layout = loaded.project.layout
     seen = layout.matching(given or ["*"], "--given")
@@ -176,18 +181,25 @@ def projected(
     if len(vectors) < 3:
         return np.zeros((len(vectors), 2)), ("", "")
     if kind == "umap":
-        try:
-            from umap import UMAP
-        except ImportError as error:
-            raise ConfigurationError(
-                "--projection umap",
-                "umap-learn is not installed",
-                action="install astromodal-transformer[umap], or use pca",
-            ) from error
-        points = UMAP(random_state=seed % 2**32).fit_transform(vectors)
-        return np.asarray(points, dtype=np.float64), ("UMAP 1", "UMAP 2")
+        _require_umap()
+        from umap import UMAP
+
+        near = min(_UMAP_NEIGHBOURS, len(vectors) - 1)
+        # Its spectral start needs more sources than it has components.
+        start = "spectral" if near == _UMAP_NEIGHBOURS else "random"
+        reducer = UMAP(n_neighbors=near, init=start, random_state=seed % 2**32, n_jobs=1)
+        return np.asarray(reducer.fit_transform(vectors), np.float64), ("UMAP 1", "UMAP 2")
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     share = s**2 / max(float((s**2).sum()), 1e-300)
     names = tuple(f"component {i + 1} ({100 * share[i]:.0f} % of the variance)" for i in range(2))
     return np.asarray(u[:, :2] * s[:2]), (names[0], names[1])
+
+
+def _require_umap() -> None:
+    if find_spec("umap") is None:
+        raise ConfigurationError(
+            "--projection umap",
+            "umap-learn is not installed",
+            action="install astromodal-transformer[umap], or use pca",
+        )

@@ -71,6 +71,7 @@ class Comparison:
     truth : ndarray of float64, shape (n,)
     prediction : Prediction
     figures : Figures
+    baseline_predictions : dict of str to Prediction
     baselines : dict of str to Figures
     """
 
@@ -81,6 +82,7 @@ class Comparison:
     truth: Float
     prediction: Prediction
     figures: Figures
+    baseline_predictions: Mapping[str, Prediction]
     baselines: Mapping[str, Figures]
 
     def record(self) -> dict[str, Any]:
@@ -209,6 +211,7 @@ def evaluate(
                     values[known],
                     prediction,
                     figures_of(prediction, values[known]),
+                    others,
                     {n: figures_of(p, values[known]) for n, p in others.items()},
                 )
             )

@@ -229,6 +229,7 @@ def comparison_bars(panels: Sequence[Any], synthetic: bool) -> bytes:
         labels = [f"{p.target} from {p.subset} ({p.figures.n})" for p in panels]
         axis.set_yticks(range(len(panels)), labels)
         axis.set_ylim(len(panels) - 0.4, -0.6)
+        axis.set_title("Error (number of sources)")
         axis.set_xlabel("RMSE / RMSE of the column mean (smaller is better)")
         figure.legend(loc="outside lower center", ncols=len(names))
         return saved(figure, dots_per_inch=_DOTS_PER_INCH)
@@ -247,6 +248,7 @@ def calibration(panels: Sequence[Any], synthetic: bool) -> bytes:
         axis.set_yticks(y, [f"{p.target} from {p.subset} ({p.figures.n})" for p in panels])
         axis.set_xlim(0.0, 1.0)
         axis.set_ylim(len(panels) - 0.4, -0.6)
+        axis.set_title("Calibration (number of sources)")
         axis.set_xlabel("share of true values inside the predicted 68 % interval")
         return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
@@ -265,6 +267,7 @@ def attribution_bars(target: str, unit: str, record: Mapping[str, Any], syntheti
         axis.axvline(record["rmse"], color=INK, linewidth=0.8, label="from all")
         axis.set_yticks(y, list(groups))
         axis.invert_yaxis()
+        axis.set_title("What each group of inputs adds")
         axis.set_xlabel(f"RMSE of {target}" + (f" ({unit})" if unit else ""))
         figure.legend(loc="outside lower center", ncols=3)
         return saved(figure, dots_per_inch=_DOTS_PER_INCH)

@@ -26,53 +26,20 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from astromodal_transformer.batches import Batch
+from astromodal_transformer.code_features import code_features
 from astromodal_transformer.layout import Layout
 from astromodal_transformer.loss import LossTerms, Tables, token_loss
 from astromodal_transformer.shape import ModelShape
 from astromodal_transformer.vocabulary import Vocabulary
 
-__all__ = ["Cache", "Transformer", "code_features"]
+__all__ = ["Cache", "Transformer"]
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, shape (B, heads, N, head)."""
 
 
-# Cosines over the ranks of bins, and octaves of sines over their values.
-_RANK_TERMS, _OCTAVES = 12, (-1, 0, 1, 2, 3)
-_MOST_FOURIER_DIMENSIONS = 4
+# Inner width of the digest, in units of the model's.
 _DIGEST_FACTOR = 4
-
-
-def code_features(centroids: Tensor, *, ordered: bool) -> Tensor:
-    """Fixed functions of what codes stand for.
-
-    Parameters
-    ----------
-    centroids : Tensor of float32, shape (size, dimensions)
-        In standardised units.
-    ordered : bool
-        Whether the codes are bins in rising order.
-
-    Returns
-    -------
-    Tensor of float32, shape (size, features)
-        The centroids and their squares, limited; sines and cosines of them if there are few
-        dimensions; cosines over the rank of bins.
-    """
-    limited = centroids.clamp(-5.0, 5.0)
-    # Fine structure begins small: what changes slowly from code to code is learned first.
-    parts = [limited, limited.square() / 4.0]
-    if centroids.shape[1] <= _MOST_FOURIER_DIMENSIONS:
-        for octave in _OCTAVES:
-            size = 0.5 * min(1.0, 2.0 ** (-octave / 2.0))
-            parts += [size * torch.sin(limited * 2.0**octave)]
-            parts += [size * torch.cos(limited * 2.0**octave)]
-    if ordered:
-        size = len(centroids)
-        rank = (torch.arange(size, dtype=torch.float32, device=centroids.device) + 0.5) / size
-        terms = torch.arange(1, _RANK_TERMS + 1, device=centroids.device)
-        parts.append(torch.cos(math.pi * rank[:, None] * terms) / terms)
-    return torch.cat(parts, dim=1)
 
 
 class RMSNorm(nn.Module):
@@ -261,12 +228,15 @@ class Transformer(nn.Module):
             self.register_buffer(f"slot_{name}", torch.from_numpy(slots[name].astype(np.int64)))
         position = torch.from_numpy(slots["position"].astype(np.float32))
         self.register_buffer("slot_position", position)
-        # Two coordinates share the channels of a head.
-        pairs = self.shape.d_model // self.shape.heads // 4
-        rates = 100.0 ** (-torch.arange(pairs, dtype=torch.float32) / pairs)
-        angles = torch.cat([position[:, :1] * rates, position[:, 1:] * rates], dim=1)
         self.slot_angles: Tensor
-        self.register_buffer("slot_angles", angles, persistent=False)  # (slots, head / 2)
+        self.register_buffer("slot_angles", self._angles_of_slots(), persistent=False)
+
+    def _angles_of_slots(self) -> Tensor:
+        """Shape (slots, head / 2): two coordinates share the channels of a head."""
+        pairs = self.shape.d_model // self.shape.heads // 4
+        position = self.slot_position
+        rates = 100.0 ** (-torch.arange(pairs, dtype=torch.float32, device=position.device) / pairs)
+        return torch.cat([position[:, :1] * rates, position[:, 1:] * rates], dim=1)
 
     def _add_codes(self, centroids: Sequence[NDArray[np.float32]]) -> None:
         """Centroids, features, and what projects them."""
@@ -312,20 +282,16 @@ class Transformer(nn.Module):
             rows = self.centroids[block.offset : block.offset + block.size, :dimensions]
             own.append(code_features(rows, ordered=dimensions == 1))
         width = max(part.shape[1] for part in own)
-        result = torch.zeros(self.vocabulary.size, width)
+        result = torch.zeros(self.vocabulary.size, width, device=self.centroids.device)
         for block, part in zip(self.vocabulary.blocks, own, strict=True):
             result[block.offset : block.offset + block.size, : part.shape[1]] = part
         return result
 
     def refresh(self) -> None:
-        """Compute the features anew after the centroids have been loaded from a file."""
+        """Derive anew what follows from centroids and positions, once these have been loaded."""
         if self.features is not None:
-            self.features = self._features().to(self.features.device)
-        pairs = self.slot_angles.shape[1] // 2
-        rates = 100.0 ** (-torch.arange(pairs, dtype=torch.float32) / pairs)
-        position = self.slot_position.cpu()
-        angles = torch.cat([position[:, :1] * rates, position[:, 1:] * rates], dim=1)
-        self.slot_angles = angles.to(self.slot_position.device)
+            self.features = self._features()
+        self.slot_angles = self._angles_of_slots()
 
     def _initialise(self) -> None:
         # Depth-scaled as in GPT-2 (Radford et al. 2019), so that the sum of all layers stays small.

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, print_json
-from astromodal_transformer.commands.options import add_model_options
+from astromodal_transformer.commands.options import (
+    add_fields_option,
+    add_given_option,
+    add_model_options,
+)
 
 __all__ = ["add_parser"]
 
@@ -21,14 +25,11 @@ def add_parser(verbs: Any) -> None:
         "turn, and from each alone.",
     )
     add_model_options(parser)
-    parser.add_argument("--target", required=True, metavar="COLUMN")
     parser.add_argument(
-        "--given", nargs="+", action="extend", default=[], metavar="NAME_OR_GLOB",
-        help="modalities that the model may see (all but the target)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--field", nargs="+", action="extend", default=[], metavar="N", help="fields (all)"
+        "--target", required=True, metavar="COLUMN", help="a column of the catalogue"
     )
+    add_given_option(parser, "modalities that the model may see (all but the target)")
+    add_fields_option(parser)
     parser.add_argument("--figure", type=Path, metavar="PNG", help="also draw the errors")
     add_common_options(parser)
     parser.set_defaults(run=run)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
+from astromodal_transformer.commands.options import seed
 
 __all__ = ["add_parser"]
 
@@ -38,7 +39,7 @@ def add_parser(verbs: Any) -> None:
             f"--{name}", type=positive_int, default=default, metavar="N", help=f"({default})"
         )
     parser.add_argument("--objective", choices=("causal", "masked"), default="causal")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="(0)")
     add_common_options(parser)
     parser.set_defaults(run=run)
 

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
-from astromodal_transformer.commands.options import add_model_options
+from astromodal_transformer.commands.options import (
+    add_fields_option,
+    add_given_option,
+    add_model_options,
+    add_output_options,
+)
 
 __all__ = ["add_parser"]
 
@@ -21,20 +26,19 @@ def add_parser(verbs: Any) -> None:
         "final states of what is seen of the source.",
     )
     add_model_options(parser)
-    parser.add_argument(
-        "--field", nargs="+", action="extend", default=[], metavar="N", help="fields (all)"
-    )
-    parser.add_argument(
-        "--given", nargs="+", action="extend", default=[], metavar="NAME_OR_GLOB",
-        help="modalities that the model sees (all)",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="P", help="Parquet file")
+    add_fields_option(parser)
+    add_given_option(parser, "modalities that the model sees (all)")
+    add_output_options(parser)
     parser.add_argument("--figure", type=Path, metavar="PNG", help="also draw the sources")
     parser.add_argument("--colour", metavar="COLUMN", help="column that colours the figure")
-    parser.add_argument("--projection", choices=("pca", "umap"), default="pca", help="(pca)")
+    parser.add_argument(
+        "--projection",
+        choices=("pca", "umap"),
+        default="pca",
+        help="of the figure: principal components or UMAP (pca)",
+    )
     parser.add_argument("--neighbours", metavar="ID", help="print the sources most like this one")
     parser.add_argument("--count", type=positive_int, default=10, metavar="N", help="of them (10)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     add_common_options(parser)
     parser.set_defaults(run=run)
 

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, print_json
-from astromodal_transformer.commands.options import add_model_options
+from astromodal_transformer.commands.options import (
+    add_fields_option,
+    add_given_option,
+    add_model_options,
+    add_names_option,
+)
 
 __all__ = ["add_parser"]
 
@@ -21,17 +26,9 @@ def add_parser(verbs: Any) -> None:
         "bias, scatter, outliers and calibration beside those of simple predictors.",
     )
     add_model_options(parser)
-    parser.add_argument(
-        "--target", nargs="+", action="extend", default=[], metavar="COLUMN",
-        help="columns, in the place of evaluation.targets",
-    )  # fmt: skip
-    parser.add_argument(
-        "--given", nargs="+", action="extend", default=[], metavar="NAME_OR_GLOB",
-        help="one subset of inputs, in the place of evaluation.subsets",
-    )  # fmt: skip
-    parser.add_argument(
-        "--field", nargs="+", action="extend", default=[], metavar="N", help="fields (all)"
-    )
+    add_names_option(parser, "--target", "COLUMN", "columns, in the place of evaluation.targets")
+    add_given_option(parser, "one subset of inputs, in the place of evaluation.subsets")
+    add_fields_option(parser)
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="also write report.html and report.json there"
     )

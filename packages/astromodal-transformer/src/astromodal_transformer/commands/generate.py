@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
-from astromodal_transformer.commands.options import add_model_options
+from astromodal_transformer.commands.options import (
+    add_given_option,
+    add_model_options,
+    add_names_option,
+    add_output_options,
+)
 
 __all__ = ["add_parser"]
 
@@ -22,26 +27,18 @@ def add_parser(verbs: Any) -> None:
     )
     add_model_options(parser)
     parser.add_argument("--field", required=True, metavar="N", help="a field that has tokens")
-    parser.add_argument(
-        "--given", nargs="+", action="extend", default=[], metavar="NAME_OR_GLOB",
-        help="modalities that the model may see (photometry and XP)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--target", nargs="+", action="extend", default=[], metavar="NAME",
-        help="spectra or image (the DESI spectra)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--source", nargs="+", action="extend", default=[], metavar="ID",
-        help="sources (the first held-out ones that have the target)",
-    )  # fmt: skip
+    add_given_option(parser, "modalities that the model may see (photometry and XP)")
+    add_names_option(parser, "--target", "NAME", "spectra or image (the DESI spectra)")
+    add_names_option(
+        parser, "--source", "ID", "sources (the first held-out ones that have the target)"
+    )
     parser.add_argument("--count", type=positive_int, default=4, metavar="N", help="of them (4)")
     parser.add_argument("--samples", type=positive_int, default=16, metavar="S", help="draws (16)")
     parser.add_argument(
         "--rounds", type=positive_int, default=8, metavar="R", help="of the masked model (8)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="P", help="Parquet file")
+    add_output_options(parser)
     parser.add_argument("--figure", type=Path, metavar="PNG", help="also draw them over the truth")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     add_common_options(parser)
     parser.set_defaults(run=run)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
-from astromodal_transformer.commands.options import add_model_options, level
+from astromodal_transformer.commands.options import (
+    add_given_option,
+    add_model_options,
+    add_names_option,
+    add_output_options,
+    level,
+)
 
 __all__ = ["add_parser"]
 
@@ -22,21 +27,9 @@ def add_parser(verbs: Any) -> None:
     )
     add_model_options(parser)
     parser.add_argument("--field", required=True, metavar="N", help="a field that has tokens")
-    parser.add_argument(
-        "--given",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME_OR_GLOB",
-        help="modalities that the model may see (default: all but the targets)",
-    )
-    parser.add_argument(
-        "--target",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="COLUMN",
-        help="columns, spectra or image, by name or pattern",
+    add_given_option(parser, "modalities that the model may see (default: all but the targets)")
+    add_names_option(
+        parser, "--target", "COLUMN", "columns, spectra or image, by name or pattern", required=True
     )
     parser.add_argument(
         "--quantiles",
@@ -54,8 +47,7 @@ def add_parser(verbs: Any) -> None:
         metavar="S",
         help="drawn for the quantiles of spectra and cutouts (default: 32)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="P", help="Parquet file")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_output_options(parser)
     add_common_options(parser)
     parser.set_defaults(run=run)
 

@@ -77,8 +77,7 @@ class Recorder(lightning.Callback):
         self.best: float | None = progress.get("best_validation_loss")
         self.validation_loss: float | None = progress.get("validation_loss")
         self.train_loss: float | None = progress.get("train_loss")
-        self.written_step = int(progress.get("step", 0))
-        self.step = self.written_step
+        self.step = int(progress.get("step", 0))
         self._losses: list[float] = list(progress.get("losses", []))
         self._terms: list[list[float]] = list(progress.get("terms", []))
         self._part: list[float] = []
@@ -254,7 +253,6 @@ class Recorder(lightning.Callback):
         cpu = {name: value.detach().cpu().contiguous() for name, value in shown.items()}
         write_checkpoint(folder, names, record, cpu, (tensors, progress))
         remove_old_checkpoints(folder, module.configuration.training.keep_checkpoints)
-        self.written_step = self.step
 
 
 def _module(module: lightning.LightningModule) -> TrainingModule:

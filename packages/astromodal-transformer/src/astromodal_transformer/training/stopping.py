@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["SIGNALS", "Stopping"]
+__all__ = ["Stopping", "listening"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what a scheduler sends."""
+# Ctrl-C, and what a scheduler sends.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
@@ -24,10 +26,23 @@ class Stopping:
 
     def listen(self) -> None:
         """Take the signals over, also from Lightning, which would end without a checkpoint."""
-        for number in SIGNALS:
+        for number in _SIGNALS:
             signal.signal(number, self._heard)
 
     def _heard(self, _signal: int, _frame: FrameType | None) -> None:
         if self.wanted:
             raise KeyboardInterrupt
         self.wanted = True
+
+
+@contextmanager
+def listening() -> Iterator[Stopping]:
+    """Turn signals into a wish to stop after the step; afterwards they are what they were."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    stopping = Stopping()
+    stopping.listen()
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

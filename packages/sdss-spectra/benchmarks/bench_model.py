@@ -13,10 +13,10 @@ from astro_common.benchmarking import Result, note, parser, peer_versions, repor
 from sdss_spectra.model.architecture import Network, forward
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.components import fit_components
 from sdss_spectra.model.files import Model
-from sdss_spectra.model.inputs import InputSettings, channels, plain_channel
+from sdss_spectra.model.inputs import InputSettings, channels
 from sdss_spectra.model.keras_network import build, load_tensorflow, ordered_weights
+from sdss_spectra.model.templates import fit_templates, log_flux
 from sdss_spectra.model.training import Labelled, TrainingSettings, train_network
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.preprocessing.steps import Preprocessing
@@ -45,11 +45,11 @@ def main() -> None:
     peer = keras_model.predict(some, verbose=0)
     require(np.allclose(forward(network, weights, some), peer, atol=1e-3), "logits")
     classes = np.arange(350) % 7
-    plain, present = plain_channel(flux[:350], flux[:350], mask[:350], 2e-4, inputs)
+    code = 10.0 * classes + np.arange(350) % 10
     members = TrainingSettings().members
     whole = Model(
         network, inputs, bins, Preprocessing(grid=grid), [weights] * members,
-        components=fit_components(plain, present, classes, len(CLASSES), 4),
+        templates=fit_templates(*log_flux(flux[:350], mask[:350]), classes, code),
     )  # fmt: skip
     seconds = {"ours": np.inf, "Keras": np.inf, "whole": np.inf}
     for _ in range(arguments.repeats):
@@ -80,7 +80,7 @@ def main() -> None:
         "sdss-spectra",
         "Prediction and training input",
         f"{arguments.spectra} spectra of 2,048 pixels; the default model is {members} networks and "
-        "the components",
+        "the templates",
         versions=peer_versions("numpy", "tensorflow"),
     )
     result.measured("default model, without TensorFlow, CPU", seconds["whole"])

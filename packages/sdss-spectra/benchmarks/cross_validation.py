@@ -32,7 +32,7 @@ from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.preprocessing.steps import Preprocessing
 from sdss_spectra.stars import leakage_groups
 
-OURS = "network and components"
+OURS = "network and templates"
 SEQUENCE = "OBAFGKM"
 
 
@@ -46,7 +46,11 @@ def expected_accuracy(code: np.ndarray, sigma: float) -> float:
 
 
 def told_by(
-    dataset: Dataset, folds: list[Any], settings: RunSettings, classes: list[str]
+    dataset: Dataset,
+    groups: np.ndarray,
+    folds: list[Any],
+    settings: RunSettings,
+    classes: list[str],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Probabilities and subtype codes of all spectra, by each classifier."""
     names = [OURS, "network alone", *BASELINES]
@@ -68,12 +72,12 @@ def told_by(
         flux, ivar, mask = held_out.arrays()
         own = model.bins.classes
         keep(OURS, test, own, *model.predict(flux, ivar, mask))
-        model.components = None
+        model.templates = None
         keep("network alone", test, own, *model.predict(flux, ivar, mask))
         for name, make in BASELINES.items():
             baseline = make(settings.preprocessing.grid, list(own), settings.seed)
             known, _, gone = training.arrays()
-            baseline.fit(known, gone, training.names, training.codes)
+            baseline.fit(known, gone, training.names, training.codes, groups[train])
             keep(name, test, own, *baseline.predict(flux, mask))
         print(
             f"fold {number + 1} of {len(folds)}, {time.perf_counter() - start:.0f} s",
@@ -91,7 +95,9 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1, metavar="N", help="(1)")
     arguments = options.parse_args()
     settings = RunSettings(
-        preprocessing=Preprocessing(grid=LogGrid(3.55, 2e-4, 2048), mask_telluric=True),
+        preprocessing=Preprocessing(
+            grid=LogGrid(3.55, 2e-4, 2048), mask_telluric=True, normalise=False
+        ),
         network=Network(architecture=arguments.architecture),
         training=replace(TrainingSettings(), members=arguments.members),
         seed=arguments.seed,
@@ -103,7 +109,7 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     splitter = StratifiedGroupKFold(arguments.folds, shuffle=True, random_state=arguments.seed)
     folds = list(splitter.split(truth, truth, groups))
-    found = told_by(dataset, folds, settings, classes)
+    found = told_by(dataset, groups, folds, settings, classes)
     rows = np.flatnonzero(np.isin(truth, list(SEQUENCE)))
     codes = dataset.codes
     subtype_known = rows[np.isfinite(codes[rows])]

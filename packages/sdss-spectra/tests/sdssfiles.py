@@ -9,6 +9,7 @@ from astropy.io import fits
 
 LOGLAM0 = 3.58
 STEP = 1e-4
+MASTAR_PIXELS = 4563
 
 
 def star_flux(wavelength: np.ndarray, temperature: float) -> np.ndarray:
@@ -186,3 +187,40 @@ def write_classes(folder: Path, per_class: int = 6) -> Path:
                 thing_id=5000 + number,
             )
     return folder
+
+
+def write_goodspec(
+    path: Path,
+    *,
+    visits: tuple[tuple[str, int], ...] = (("3-1", 57000), ("3-1", 57400), ("3-2", 57000)),
+    seed: int = 3,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write a row for each visit of a MaStar star; gives wavelengths and fluxes."""
+    random = np.random.default_rng(seed)
+    wave = 10.0 ** (3.5589 + 1e-4 * np.arange(MASTAR_PIXELS))
+    count = len(visits)
+    flux = random.normal(20.0, 0.2, (count, MASTAR_PIXELS)).astype(np.float32)
+    mask = np.zeros((count, MASTAR_PIXELS), np.int32)
+    mask[:, 40] = 1 << 10  # DONOTUSE
+    mask[:, 41] = 1 << 0  # NOCOV alone
+    spectra = f"{MASTAR_PIXELS}"
+    columns = [
+        fits.Column("DRPVER", "6A", array=["v3_1_1"] * count),
+        fits.Column("MPROCVER", "6A", array=["v1_7_7"] * count),
+        fits.Column("MANGAID", "25A", array=[name for name, _ in visits]),
+        fits.Column("PLATE", "J", array=np.full(count, 9001)),
+        fits.Column("IFUDESIGN", "J", array=701 + np.arange(count)),
+        fits.Column("MJD", "J", array=np.array([mjd for _, mjd in visits])),
+        fits.Column("OBJRA", "D", array=[180.0 + int(name[-1]) for name, _ in visits]),
+        fits.Column("OBJDEC", "D", array=np.full(count, 30.0)),
+        fits.Column("HELIOV", "E", array=np.full(count, 45.0)),
+        fits.Column("MJDQUAL", "J", array=np.zeros(count)),
+        fits.Column("WAVE", spectra + "D", array=np.tile(wave, (count, 1))),
+        fits.Column("FLUX", spectra + "E", array=flux),
+        fits.Column("IVAR", spectra + "E", array=np.full(flux.shape, 25.0, np.float32)),
+        fits.Column("MASK", spectra + "J", array=mask),
+        fits.Column("DISP", spectra + "E", array=np.full(flux.shape, 1.2, np.float32)),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="GOODSPEC")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    return wave, flux

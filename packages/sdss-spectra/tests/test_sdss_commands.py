@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from sdssfiles import write_spec
 
 from sdss_spectra import pipeline
 from sdss_spectra.readers import read_spectrum
+from sdss_spectra.reporting import spectrum_figure
 
 
 def rows_of(path):
@@ -113,6 +115,35 @@ def test_lines_of_a_spectrum(tmp_path, run):
 def test_plots_are_drawn(spec, tmp_path, run, suffix):
     assert run("plot", spec, "-o", tmp_path / f"p.{suffix}")[0] == 0
     assert (tmp_path / f"p.{suffix}").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("factor", [1e-14, 1.0, 1e6])
+def test_a_plot_fills_its_axes_whatever_the_unit(spec, tmp_path, monkeypatch, factor):
+    seen = []
+
+    def keep(made, path, **options):
+        seen.extend(axis.get_ylim() for axis in made.axes)
+
+    monkeypatch.setattr(spectrum_figure, "save_figure", keep)
+    spectrum = read_spectrum(spec)
+    scaled = replace(spectrum, flux=spectrum.flux * factor, ivar=spectrum.ivar / factor**2)
+    spectrum_figure.draw_spectrum(scaled, tmp_path / "p.png")
+    (low, high), _ = seen
+    inside = scaled.flux[scaled.ivar > 0]
+    assert np.ptp(inside) <= 1.2 * (high - low) <= 1.5 * np.ptp(inside)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("1E-17 erg/cm^2/s/Ang", "10^{-17}"),
+        ("erg /s /cm2 /angstroms", "Flux (erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"),
+        ("ADU", "Flux (ADU)"),
+        (None, "unit not given"),
+    ],
+)
+def test_units_of_the_flux_are_shown(unit, shown):
+    assert shown in spectrum_figure.unit_label(unit)
 
 
 def test_mock_files_have_the_layout_of_dr17_and_say_that_they_are_synthetic(tmp_path, run):
@@ -224,7 +255,7 @@ def test_an_interrupted_run_leaves_nothing(classes, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     if process.returncode != 0:
         assert process.returncode == 130
         assert err.strip().endswith("interrupted")

@@ -10,13 +10,14 @@ import pytest
 from sdssfiles import write_classes
 
 from sdss_spectra.baselines import BASELINES
+from sdss_spectra.baselines.tuning import best_setting
 from sdss_spectra.evaluation import evaluate_predictions, expected_calibration_error
 from sdss_spectra.mock import write_mock
 from sdss_spectra.model.architecture import Network, forward, softmax
 from sdss_spectra.model.augmentation import Augmentation, augment
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.components import Components, combined, fit_components
 from sdss_spectra.model.inputs import InputSettings, channels
+from sdss_spectra.model.templates import Templates, combined, fit_templates, log_flux
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.splits import split_spectra
 from sdss_spectra.stars import StarKeys, leakage_groups
@@ -152,53 +153,68 @@ def test_a_network_learns_one_batch_by_heart():
     assert (told == classes).all()
 
 
-def line_spectra(count, seed, n_pixels=512):
-    """Channels of three kinds of spectra, told apart by the place of one line."""
+def sloped_spectra(count, seed, n_pixels=512):
+    """Fluxes of three subtypes, told apart by continuum and by the place of a line."""
     random = np.random.default_rng(seed)
-    classes = np.arange(count) % 3
-    values = random.normal(0, 0.2, (count, n_pixels)).astype(np.float32)
-    for row, number in enumerate(classes):
-        for centre in (100, 200 + 80 * number):
-            place = (np.arange(n_pixels) - centre) / 4.0
-            values[row] -= 5 * np.exp(-0.5 * place**2).astype(np.float32)
-    return values, classes
+    kind = np.arange(count) % 3
+    x = np.linspace(-1.0, 1.0, n_pixels)
+    flux = np.exp(0.5 * (kind[:, None] - 1) * x) + random.normal(0, 0.02, (count, n_pixels))
+    flux[np.arange(n_pixels)[None] // 40 == 2 + 4 * kind[:, None]] *= 0.8
+    # The unit is of no matter.
+    return flux * 10.0 ** random.uniform(-15, 2, (count, 1)), kind
 
 
-@pytest.mark.parametrize("shift", [-4, 0, 3])
 @pytest.mark.parametrize("side", ["all", "blue", "red"])
-def test_components_hold_for_velocities_and_missing_wavelengths(shift, side):
-    values, classes = line_spectra(60, 1)
-    fitted = fit_components(values, np.ones(values.shape, bool), classes, 3, 4)
-    fresh, truth = line_spectra(30, 2)
-    fresh = np.roll(fresh, shift, axis=1)
-    present = np.ones(fresh.shape, bool)
-    present[:, {"all": slice(0, 0), "blue": slice(0, 150), "red": slice(420, 512)}[side]] = False
-    told = fitted.probabilities(fresh * present, present)
+def test_templates_hold_for_missing_wavelengths(side):
+    flux, kind = sloped_spectra(60, 1)
+    fitted = fit_templates(*log_flux(flux, np.zeros(flux.shape, bool)), kind, kind + 40.0)
+    fresh, truth = sloped_spectra(30, 2)
+    mask = np.zeros(fresh.shape, bool)
+    mask[:, {"all": slice(0, 0), "blue": slice(0, 250), "red": slice(260, 512)}[side]] = True
+    told = fitted.probabilities(*log_flux(np.where(mask, 1e9, fresh), mask), 3)
     assert told.sum(axis=1) == pytest.approx(1.0)
     assert (told.argmax(axis=1) == truth).all()
+    assert list(fitted.codes) == [40.0, 41.0, 42.0]
 
 
-def test_components_of_whole_spectra_are_those_of_a_singular_value_decomposition():
-    values, classes = line_spectra(45, 3)
-    fitted = fit_components(values, np.ones(values.shape, bool), classes, 3, 0)
-    centred = values - values.mean(axis=0)
-    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
-    assert fitted.variance[:3] == pytest.approx(sizes[:3] ** 2 / 45, rel=1e-4)
-    assert np.abs((fitted.axes[:3] * axes[:3]).sum(axis=1)) == pytest.approx(1.0, abs=1e-3)
+def test_chi_square_agrees_with_a_loop():
+    flux, kind = sloped_spectra(12, 3, n_pixels=60)
+    mask = np.random.default_rng(3).random(flux.shape) < 0.3
+    values, known = log_flux(flux, mask)
+    fitted = fit_templates(values, known, kind, np.full(12, np.nan))
+    found = fitted.chi_square(values, known)
+    for row in range(12):
+        for place in range(3):
+            both = known[row] & fitted.known[place]
+            difference = (values[row] - fitted.values[place])[both]
+            assert found[row, place] == pytest.approx(difference.var(), rel=1e-3, abs=1e-6)
 
 
-def test_components_keep_through_a_file_and_a_class_may_be_absent():
-    values, classes = line_spectra(30, 4)
-    classes = np.where(classes == 2, 3, classes)
-    present = np.ones(values.shape, bool)
-    fitted = fit_components(values, present, classes, 4, 2)
-    again = Components.from_arrays(fitted.arrays(), 2)
-    told = again.probabilities(values, present)
-    assert np.array_equal(told, fitted.probabilities(values, present))
+def test_the_scale_is_that_of_spectra_without_a_part_in_their_template():
+    flux, kind = sloped_spectra(30, 5)
+    values, known = log_flux(flux, np.zeros(flux.shape, bool))
+    fitted = fit_templates(values, known, kind, kind + 40.0)
+    alone = []
+    for row in range(30):
+        rest = np.arange(30) != row
+        others = fit_templates(values[rest], known[rest], kind[rest], kind[rest] + 40.0)
+        alone.append(others.chi_square(values[row : row + 1], known[row : row + 1]).min())
+    assert fitted.scale[0] == pytest.approx(np.median(alone), rel=1e-3)
+
+
+def test_templates_keep_through_a_file_and_a_class_may_be_absent():
+    flux, kind = sloped_spectra(30, 4)
+    kind = np.where(kind == 2, 3, kind)
+    values, known = log_flux(flux, np.zeros(flux.shape, bool))
+    fitted = fit_templates(values, known, kind, np.full(30, np.nan))
+    again = Templates.from_arrays(fitted.arrays(), 4)
+    told = again.probabilities(values, known, 4)
+    assert np.array_equal(told, fitted.probabilities(values, known, 4))
     assert told[:, 2].max() < 1e-6
-    broken = {**fitted.arrays(), "mean": fitted.mean[:-1]}
     with pytest.raises(ValueError, match="unlike shapes"):
-        Components.from_arrays(broken, 2)
+        Templates.from_arrays({**fitted.arrays(), "known": fitted.known[:-1]}, 4)
+    with pytest.raises(ValueError, match="unlike shapes"):
+        Templates.from_arrays(fitted.arrays(), 3)
 
 
 def test_classes_are_averaged_and_bins_keep_their_proportions():
@@ -236,19 +252,35 @@ def test_bins_hold_the_subtype():
     assert np.allclose(target[2, :10], 0.1)
 
 
-def test_channels_do_not_know_the_continuum():
-    grid = LogGrid(3.55, 2e-4, 2048)
+def test_channels_tell_lines_and_continuum_apart():
     x = np.arange(2048)
     line = 1 - 0.4 * np.exp(-0.5 * ((x - 900) / 5.0) ** 2)
-    slope = np.exp(0.8 * (x / 2048 - 0.5))
-    flux = np.stack([line, line * slope]).astype(np.float32)
+    slope = 0.8 * (x / 2048 - 0.5)
+    # The second is redder and a million times fainter.
+    flux = np.stack([line, 1e-6 * line * np.exp(slope)]).astype(np.float32)
     mask = np.zeros(flux.shape, bool)
-    found = channels(flux, np.ones_like(flux), mask, grid.loglam_step, InputSettings())
-    assert (
-        np.abs(found[0, 200:-200, 0] - found[1, 200:-200, 0]).max()
-        < 0.05 * found[0, :, 0].std() * 10
+    found = channels(flux, np.ones_like(flux), mask, 2e-4, InputSettings(with_shape=True))
+    assert found.shape == (2, 2048, 3)
+    inside = slice(200, -200)
+    lines, shape, present = np.moveaxis(found, -1, 0)
+    assert lines[1, inside] == pytest.approx(
+        lines[0, inside], abs=0.02 * float(np.abs(lines).max())
     )
-    assert found.shape == (2, 2048, 2)
+    assert (shape[1] - shape[0])[inside] == pytest.approx(slope[inside], abs=0.01)
+    assert (present == 1).all()
+    alone = channels(flux, flux, mask, 2e-4, InputSettings(with_mask=False))
+    assert np.array_equal(alone[..., 0], lines)
+
+
+def test_channels_are_empty_where_there_are_no_data():
+    flux = np.random.default_rng(2).uniform(0.5, 1.5, (3, 500)).astype(np.float32)
+    mask = np.zeros(flux.shape, bool)
+    mask[:, 300:] = True
+    settings = InputSettings(with_ivar=True, with_shape=True)
+    found = channels(flux, np.ones_like(flux), mask, 2e-4, settings)
+    changed = np.where(mask, 1e9, flux)
+    assert np.array_equal(found, channels(changed, np.ones_like(flux), mask, 2e-4, settings))
+    assert (found[mask] == 0).all()
 
 
 def test_augmentation_shifts_a_line_by_its_velocity():
@@ -295,6 +327,17 @@ def test_augmentation_is_reproducible(classes):
     second = augment(*arguments, np.random.default_rng(9))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert np.isfinite(first[0]).all()
+
+
+def test_augmentation_does_not_know_the_unit_of_the_flux():
+    flux = np.random.default_rng(0).uniform(0.5, 1.5, (20, 300)).astype(np.float32)
+    rest = (
+        np.zeros(flux.shape, bool), np.linspace(20, 40, 20), np.zeros(20, np.int64),
+        LogGrid(3.55, 1e-3, 300).loglam, Augmentation(),
+    )  # fmt: skip
+    one = augment(flux, *rest, np.random.default_rng(9))
+    other = augment(flux * np.float32(2.0**-46), *rest, np.random.default_rng(9))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_spectra_of_a_star_are_one_group():
@@ -371,14 +414,37 @@ def test_baselines_tell_clear_classes(name):
         spectrum = 1 + random.normal(0, 0.01, 2048)
         centre = (4103.0, 5893.0, 7130.0)[row % 3]
         spectrum -= 0.5 * np.exp(-0.5 * ((grid.wavelength - centre) / 8) ** 2)
-        flux.append(spectrum)
+        # Units and dust differ from star to star, and some lack half of the wavelengths.
+        level = 10.0 ** random.uniform(-15, 2)
+        flux.append(level * spectrum * (grid.wavelength / 6000.0) ** random.uniform(-0.2, 0.2))
         names.append("AKM"[row % 3])
     flux, mask = np.array(flux), np.zeros((60, 2048), bool)
+    mask[::15, 1800:] = True
     baseline = BASELINES[name](grid, ["A", "K", "M"], 0)
-    baseline.fit(flux[:30], mask[:30], names[:30], np.full(30, np.nan))
+    groups = [f"star {row // 2}" for row in range(30)]
+    baseline.fit(flux[:30], mask[:30], names[:30], np.full(30, np.nan), groups)
     told, _ = baseline.predict(flux[30:], mask[30:])
     assert told.sum(axis=1) == pytest.approx(1.0)
-    assert ["AKM"[k] for k in told.argmax(axis=1)] == names[30:]
+    right = [["A", "K", "M"][k] == name for k, name in zip(told.argmax(1), names[30:], strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_the_best_setting_is_chosen_on_other_stars():
+    names = np.array(["A", "B"] * 40)
+    groups = [f"star {row // 4}" for row in range(80)]
+    seen = []
+
+    def told_by(fitted, told, settings):
+        seen.append((fitted, told))
+        wrong = np.where(names[told] == "A", "B", "A")
+        half = np.where(np.arange(len(told)) % 4 < 2, names[told], wrong)
+        return [{"right": names[told], "half": half, "wrong": wrong}[name] for name in settings]
+
+    settings = ["wrong", "half", "right", "half"]
+    assert best_setting(settings, told_by, names, groups, 1) == "right"
+    stars = np.asarray(groups)
+    assert all(not set(stars[fitted]) & set(stars[told]) for fitted, told in seen)
+    assert sorted(np.concatenate([told for _, told in seen])) == list(range(80))
 
 
 def test_commands_that_do_not_train_never_import_tensorflow(trained, tmp_path):
@@ -411,6 +477,8 @@ for words in (
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    evaluation = json.loads((tmp_path / "i" / "evaluation.json").read_text())
+    assert 0 <= evaluation["data"]["accuracy"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,18 @@ import json
 import numpy as np
 import pytest
 from astropy.io import fits
-from sdssfiles import write_spec
+from sdssfiles import write_goodspec, write_spec
 
 from sdss_spectra.dataset import load_dataset
+from sdss_spectra.files import find_files
 from sdss_spectra.labels.catalogue import read_catalogue
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.preprocessing.steps import Preprocessing
 from sdss_spectra.readers import read_spectra, read_spectrum
+from sdss_spectra.reporting.report import example_of
 from sdss_spectra.stars import leakage_groups
 
 APOGEE_PIXELS = 8575
-MASTAR_PIXELS = 4563
 
 
 def rows_of(path):
@@ -77,38 +78,6 @@ def write_aspcapstar(path, *, flags=0):
     ]
     fits.HDUList([fits.PrimaryHDU(), *images, table]).writeto(path)
     return flux
-
-
-def write_goodspec(path, *, visits=(("3-1", 57000), ("3-1", 57400), ("3-2", 57000)), seed=3):
-    """A row for each visit of a star, with its spectrum."""
-    random = np.random.default_rng(seed)
-    wave = 10.0 ** (3.5589 + 1e-4 * np.arange(MASTAR_PIXELS))
-    count = len(visits)
-    flux = random.normal(20.0, 0.2, (count, MASTAR_PIXELS)).astype(np.float32)
-    mask = np.zeros((count, MASTAR_PIXELS), np.int32)
-    mask[:, 40] = 1 << 10  # DONOTUSE
-    mask[:, 41] = 1 << 0  # NOCOV alone
-    spectra = f"{MASTAR_PIXELS}"
-    columns = [
-        fits.Column("DRPVER", "6A", array=["v3_1_1"] * count),
-        fits.Column("MPROCVER", "6A", array=["v1_7_7"] * count),
-        fits.Column("MANGAID", "25A", array=[name for name, _ in visits]),
-        fits.Column("PLATE", "J", array=np.full(count, 9001)),
-        fits.Column("IFUDESIGN", "J", array=701 + np.arange(count)),
-        fits.Column("MJD", "J", array=np.array([mjd for _, mjd in visits])),
-        fits.Column("OBJRA", "D", array=[180.0 + int(name[-1]) for name, _ in visits]),
-        fits.Column("OBJDEC", "D", array=np.full(count, 30.0)),
-        fits.Column("HELIOV", "E", array=np.full(count, 45.0)),
-        fits.Column("MJDQUAL", "J", array=np.zeros(count)),
-        fits.Column("WAVE", spectra + "D", array=np.tile(wave, (count, 1))),
-        fits.Column("FLUX", spectra + "E", array=flux),
-        fits.Column("IVAR", spectra + "E", array=np.full(flux.shape, 25.0, np.float32)),
-        fits.Column("MASK", spectra + "J", array=mask),
-        fits.Column("DISP", spectra + "E", array=np.full(flux.shape, 1.2, np.float32)),
-    ]
-    table = fits.BinTableHDU.from_columns(columns, name="GOODSPEC")
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
-    return wave, flux
 
 
 @pytest.mark.parametrize("visits", [1, 3])
@@ -276,3 +245,15 @@ def test_apstar_without_wavelengths_is_one_clear_line(tmp_path, run):
     status, _, err = run("metadata", tmp_path, "-o", tmp_path / "m.csv")
     assert status == 3
     assert "CRVAL1 and CDELT1" in err
+
+
+def test_the_example_of_a_report_is_the_row_with_the_highest_signal(tmp_path):
+    write_goodspec(tmp_path / "d.fits")
+    with fits.open(tmp_path / "d.fits", mode="update") as file:
+        file[1].data["IVAR"][1] *= 100
+    catalogue = tmp_path / "params.csv"
+    catalogue.write_text("MANGAID,TEFF_MED,LOGG_MED\n3-1,9600,4.1\n3-2,5750,4.4\n")
+    dataset = load_dataset(
+        tmp_path / "d.fits", Preprocessing(), catalogue=read_catalogue(catalogue)
+    )
+    assert example_of(dataset, find_files(tmp_path / "d.fits")).row == 1

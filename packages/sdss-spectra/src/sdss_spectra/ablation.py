@@ -27,16 +27,12 @@ COLUMNS: Final = (
 )
 
 
-def _raw(settings: RunSettings) -> RunSettings:
-    return replace(
-        settings,
-        preprocessing=replace(settings.preprocessing, normalise=False),
-        inputs=replace(settings.inputs, high_pass_dex=0.0),
-    )
-
-
 def _prepared(settings: RunSettings, **changes: Any) -> RunSettings:
     return replace(settings, preprocessing=replace(settings.preprocessing, **changes))
+
+
+def _seen(settings: RunSettings, **changes: Any) -> RunSettings:
+    return replace(settings, inputs=replace(settings.inputs, **changes))
 
 
 EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] = {
@@ -45,13 +41,20 @@ EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] 
         "mask bits are not used",
         lambda settings: _prepared(settings, quality_control=False),
     ),
-    "No_Normalisation": ("flux neither divided by the continuum nor high-pass filtered", _raw),
+    "No_Normalisation": (
+        "the network sees ln(flux) as it is, its running mean not taken off",
+        lambda settings: _seen(settings, high_pass_dex=0.0),
+    ),
+    "Shape_Channel": (
+        "the network sees the running mean of ln(flux) as well",
+        lambda settings: _seen(settings, with_shape=True),
+    ),
     "No_RV_Correction": (
         "velocities are not taken out",
         lambda settings: _prepared(settings, rest_frame=False),
     ),
     "No_ivar": (
-        "neither the continuum fit nor the network knows errors or masks",
+        "pixels without ivar are kept, and the network knows neither errors nor gaps",
         lambda settings: replace(
             _prepared(settings, use_ivar=False),
             inputs=replace(settings.inputs, with_ivar=False, with_mask=False),
@@ -59,11 +62,11 @@ EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] 
     ),
     "Wavelet": (
         "four scales of a stationary Haar transform as channels",
-        lambda settings: replace(settings, inputs=replace(settings.inputs, wavelets=True)),
+        lambda settings: _seen(settings, wavelets=True),
     ),
-    "No_Components": (
-        "the network alone, without the linear classifier of spectral components",
-        lambda settings: replace(settings, with_components=False),
+    "No_Templates": (
+        "the network alone, without the mean spectra of subtypes",
+        lambda settings: replace(settings, with_templates=False),
     ),
     "Plain_CNN": (
         "the convolutional network without residual blocks",

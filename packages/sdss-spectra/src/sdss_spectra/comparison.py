@@ -129,12 +129,25 @@ def evaluate_folder(
         if not fitted.any():
             raise InputError(data, "holds no spectrum of the model's training set", "its data set")
         training = dataset.subset(np.flatnonzero(fitted))
-        result["baselines"] = compare_baselines(model, training, chosen, chosen_groups, seed=seed)
+        result["baselines"] = compare_baselines(
+            model,
+            training,
+            [groups[n] for n in np.flatnonzero(fitted)],
+            chosen,
+            chosen_groups,
+            seed=seed,
+        )
     return result, dataset.account
 
 
 def compare_baselines(
-    model: Model, training: Dataset, test: Dataset, groups: Sequence[str], *, seed: int
+    model: Model,
+    training: Dataset,
+    training_groups: Sequence[str],
+    test: Dataset,
+    groups: Sequence[str],
+    *,
+    seed: int,
 ) -> dict[str, Any]:
     """Scores of each baseline on the spectra of a test, and the model's lead over it."""
     classes = model.bins.classes
@@ -145,7 +158,7 @@ def compare_baselines(
     for name, make in BASELINES.items():
         baseline = make(model.preprocessing.grid, classes, seed)
         flux, _, mask = training.arrays()
-        baseline.fit(flux, mask, training.names, training.codes)
+        baseline.fit(flux, mask, training.names, training.codes, training_groups)
         flux, _, mask = test.arrays()
         told, code = baseline.predict(flux, mask)
         scores = evaluate_predictions(

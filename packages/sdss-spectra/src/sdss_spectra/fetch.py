@@ -77,8 +77,10 @@ def read_requests(path: Path, run2d: str) -> list[Request]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", "a list of spectra") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "a list of spectra") from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, "not text in UTF-8", "a list of spectra") from error
     kept = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
     if not kept:
         raise InputError(path, "an empty list", "lines plate-mjd-fiber")

@@ -1,7 +1,7 @@
 """Spectral types as text: MK types, SUBCLASS of the SDSS pipeline, and types from temperatures.
 
-Sources
--------
+References
+----------
 Pecaut & Mamajek 2013, ApJS 208, 9, table 5 and its continuation, "A Modern Mean Dwarf Stellar
 Color and Effective Temperature Sequence": effective temperatures of dwarfs O3 to T8.
 van Belle et al. 1999, AJ 117, 521, table 5: effective temperatures of giants G8 to M7.

@@ -179,6 +179,8 @@ def write_mock(
     unknown = [letter for letter in classes if letter not in CLASS_RANGE]
     if unknown or not classes:
         raise ConfigurationError("--classes", repr(classes), f"letters of {''.join(CLASS_RANGE)}")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(folder, "not a folder", "a folder for the spectra")
     if not overwrite and (folder / "truth.json").exists():
         raise OutputError(folder, "holds a mock", action="give --overwrite to replace it")
     random = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     if found.test is not None:
         print(
             f"test accuracy: {found.test['accuracy']:.3f} of {found.test['spectra']} spectra "
-            "(network and spectral components)"
+            "(network and templates)"
         )
     return status_of(dataset.account)
 
@@ -104,31 +105,19 @@ def _trained(
     arguments: argparse.Namespace, settings: RunSettings, catalogue: Catalogue | None
 ) -> tuple[Dataset, Run]:
     """Read and label the spectra, write the tables that were asked for, and train."""
+    from sdss_spectra.commands.options import dataset_of, files_of
     from sdss_spectra.commands.train import show_epoch
-    from sdss_spectra.dataset import load_dataset
-    from sdss_spectra.files import find_files
     from sdss_spectra.model.run import class_lines, train_on, warn_of_size
 
-    files = find_files(
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-    )
-    dataset = load_dataset(
-        arguments.data,
-        settings.preprocessing,
-        catalogue=catalogue,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-        workers=arguments.workers,
-        failures=_failures(arguments),
-    )
+    files = files_of(arguments)
+    dataset = dataset_of(arguments, settings.preprocessing, catalogue, _failures(arguments))
     if not arguments.json:
         for line in class_lines(dataset.names):
             print(line)
     _report_fallback(dataset, catalogue)
     warn_of_size(dataset.names)
-    _write_tables(arguments, files, catalogue, settings.preprocessing)
+    cleaning = replace(settings.preprocessing, normalise=True)
+    _write_tables(arguments, files, catalogue, cleaning)
     return dataset, train_on(dataset, settings, on_epoch=show_epoch)
 
 
@@ -148,7 +137,7 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
     depth = min(5, int(pixels // 8).bit_length() - 1)
     return RunSettings(
         preprocessing=Preprocessing(
-            grid=LogGrid(3.55, _RANGE_DEX / pixels, pixels), mask_telluric=True
+            grid=LogGrid(3.55, _RANGE_DEX / pixels, pixels), mask_telluric=True, normalise=False
         ),
         network=Network(architecture=arguments.architecture, depth=max(1, depth)),
         training=TrainingSettings(
@@ -178,7 +167,7 @@ def _failures(arguments: argparse.Namespace) -> Path | None:
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     from astro_common.errors import ConfigurationError
-    from sdss_spectra.tables import check_output, table_format
+    from sdss_spectra.tables import check_output, check_table
 
     for table, kind in (
         ("metadata_table", "metadata_format"),
@@ -188,9 +177,8 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     ):
         path = getattr(arguments, table)
         if path is not None:
-            table_format(path, getattr(arguments, kind))
             path.parent.mkdir(parents=True, exist_ok=True)
-            check_output(path, arguments.overwrite)
+            check_table(path, getattr(arguments, kind), arguments.overwrite)
     for name in ("history_plot", "plot_output"):
         path = getattr(arguments, name)
         if path is None:
@@ -233,58 +221,51 @@ def _write_tables(
     from sdss_spectra.labels import table as labels
     from sdss_spectra.preprocessing import log
     from sdss_spectra.preprocessing.store import cleaned_record
-    from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import open_table
+    from sdss_spectra.survey_table import write_survey_table
 
     stamp = log.time_stamp(arguments.manifest_created_at, "--manifest-created-at")
 
-    def write(path: Path, columns: Any, kind: str | None, function: Any, rows_of: Any) -> None:
-        """Write what `rows_of` makes of the function's result for each spectrum."""
-        with open_table(
-            path, columns, overwrite=arguments.overwrite, file_format=kind
-        ) as write_row:
+    def write(path: Path | None, *what: Any, file_format: str | None, **how: Any) -> None:
+        if path is not None:
+            write_survey_table(
+                files,
+                path,
+                *what,
+                overwrite=arguments.overwrite,
+                file_format=file_format,
+                workers=arguments.workers,
+                **how,
+            )
 
-            def consume(result: Any) -> None:
-                for row in rows_of(result):
-                    write_row(row)
-
-            each_spectrum(files, function, Account(), workers=arguments.workers, consume=consume)
-
-    if arguments.metadata_table is not None:
-        write(
-            arguments.metadata_table,
-            metadata.COLUMNS,
-            arguments.metadata_format,
-            partial(metadata.metadata_row, declared=declared_of(arguments)),
-            lambda row: [row],
-        )
-    if arguments.spectra_manifest is not None:
-        of_all = manifest.ManifestSettings(
-            stamp, arguments.survey, arguments.data_release, arguments.manifest_notes
-        )
-        write(
-            arguments.spectra_manifest,
-            manifest.COLUMNS,
-            arguments.manifest_format,
-            partial(manifest.manifest_row, settings=of_all),
-            lambda row: [row],
-        )
-    if arguments.label_table is not None:
-        write(
-            arguments.label_table,
-            labels.COLUMNS,
-            arguments.label_table_format,
-            labels.facts_of,
-            lambda facts: [labels.label_row(facts, catalogue)],
-        )
-    if arguments.preproc_log is not None:
-        write(
-            arguments.preproc_log,
-            log.COLUMNS,
-            arguments.preproc_log_format,
-            partial(cleaned_record, settings=settings, with_steps=True),
-            lambda item: log.log_rows(item["spec_id"], item["steps"], stamp),
-        )
+    write(
+        arguments.metadata_table,
+        metadata.COLUMNS,
+        partial(metadata.metadata_row, declared=declared_of(arguments)),
+        file_format=arguments.metadata_format,
+    )
+    of_all = manifest.ManifestSettings(
+        stamp, arguments.survey, arguments.data_release, arguments.manifest_notes
+    )
+    write(
+        arguments.spectra_manifest,
+        manifest.COLUMNS,
+        partial(manifest.manifest_row, settings=of_all),
+        file_format=arguments.manifest_format,
+    )
+    write(
+        arguments.label_table,
+        labels.COLUMNS,
+        labels.facts_of,
+        rows_of=lambda facts: [labels.label_row(facts, catalogue)],
+        file_format=arguments.label_table_format,
+    )
+    write(
+        arguments.preproc_log,
+        log.COLUMNS,
+        partial(cleaned_record, settings=settings, with_steps=True),
+        rows_of=lambda item: log.log_rows(item["spec_id"], item["steps"], stamp),
+        file_format=arguments.preproc_log_format,
+    )
 
 
 def _draw_example(arguments: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "FORMATS",
     "Column",
     "check_output",
+    "check_table",
     "column",
     "open_table",
     "table_format",
@@ -74,6 +75,12 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(path, "the file exists", action="give --overwrite to replace it")
     if not path.parent.is_dir():
         raise OutputError(path, "its folder does not exist", action="create the folder")
+
+
+def check_table(path: Path, file_format: str | None, overwrite: bool) -> None:
+    """Make sure that a table may be written, in a format that there is."""
+    table_format(path, file_format)
+    check_output(path, overwrite)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
     add_split(parser)
     add_training(parser)
     add_catalogue(parser)
-    add_grid(parser, step=2e-4, pixels=2048, telluric=True)
+    add_grid(parser, training=True)
     add_workers(parser)
     parser.set_defaults(run=run)
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from astro_common.errors import ConfigurationError
     from sdss_spectra.ablation import COLUMNS, EXPERIMENTS, run_ablation
     from sdss_spectra.model.keras_network import require_tensorflow
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_table, write_table
 
     require_tensorflow()
     experiments = None
@@ -61,9 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
             if name not in EXPERIMENTS:
                 raise ConfigurationError("--experiments", repr(name), ", ".join(EXPERIMENTS))
     settings = run_settings_of(arguments, preprocessing_of(arguments))
-    table_format(arguments.output)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    check_output(arguments.output, arguments.overwrite)
+    check_table(arguments.output, None, arguments.overwrite)
     rows, account = run_ablation(
         arguments.data,
         settings,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from astro_common.command import print_json
 from sdss_spectra.commands.options import (
     add_catalogue,
     add_data,
@@ -13,7 +12,8 @@ from sdss_spectra.commands.options import (
     add_workers,
     catalogue_of,
     failures_beside,
-    status_of,
+    files_of,
+    finish_table,
     unit_verb,
 )
 
@@ -41,51 +41,30 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the table."""
-    from sdss_spectra.files import find_files
     from sdss_spectra.labels.table import COLUMNS, LabelFacts, facts_of, label_row
-    from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import check_output, open_table, table_format
+    from sdss_spectra.survey_table import Row, write_survey_table
+    from sdss_spectra.tables import check_table
 
-    table_format(arguments.output, arguments.label_table_format)
-    check_output(arguments.output, arguments.overwrite)
+    check_table(arguments.output, arguments.label_table_format, arguments.overwrite)
     catalogue = catalogue_of(arguments)
-    files = find_files(
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-    )
-    account = Account()
-    matched = 0
-    with open_table(
+    labelled = 0
+
+    def rows_of(facts: LabelFacts) -> tuple[Row]:
+        nonlocal labelled
+        row = label_row(facts, catalogue)
+        labelled += row.get("label_source") is not None
+        return (row,)
+
+    account = write_survey_table(
+        files_of(arguments),
         arguments.output,
         COLUMNS,
+        facts_of,
+        rows_of=rows_of,
         overwrite=arguments.overwrite,
         file_format=arguments.label_table_format,
-    ) as write:
-
-        def consume(facts: LabelFacts) -> None:
-            nonlocal matched
-            row = label_row(facts, catalogue)
-            matched += row.get("label_source") is not None
-            write(row)
-
-        each_spectrum(
-            files,
-            facts_of,
-            account,
-            failures=failures_beside(arguments.output),
-            workers=arguments.workers,
-            consume=consume,
-        )
-    if arguments.json:
-        print_json(
-            {
-                "output": str(arguments.output),
-                "spectra": account.num_spectra,
-                "labelled": matched,
-                "failed": account.num_failed,
-            }
-        )
-    else:
-        print(f"{arguments.output}: {matched} of {account.num_spectra} spectra have a label")
-    return status_of(account)
+        failures=failures_beside(arguments.output),
+        workers=arguments.workers,
+    )
+    text = f"{labelled} of {account.num_spectra} spectra have a label"
+    return finish_table(arguments, account, text, labelled=labelled)

@@ -34,15 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     from astro_common.errors import ConfigurationError
     from sdss_spectra.lines import COLUMNS, LineSettings, spectrum_lines
     from sdss_spectra.readers import read_spectrum
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_table, write_table
 
     for name in ("min_significance", "min_depth", "tolerance_kms"):
         if not getattr(arguments, name) > 0:
             raise ConfigurationError(
                 f"--{name.replace('_', '-')}", f"{getattr(arguments, name):g}", "above 0"
             )
-    table_format(arguments.output)
-    check_output(arguments.output, arguments.overwrite)
+    check_table(arguments.output, None, arguments.overwrite)
     settings = LineSettings(
         min_significance=arguments.min_significance,
         min_depth=arguments.min_depth,

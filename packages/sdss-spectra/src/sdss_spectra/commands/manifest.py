@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from astro_common.command import print_json
 from sdss_spectra.commands.options import (
     add_data,
     add_output,
     add_strip,
     add_workers,
     failures_beside,
-    status_of,
+    files_of,
+    finish_table,
     unit_verb,
 )
 
@@ -45,50 +45,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the table."""
     from functools import partial
 
-    from sdss_spectra.files import find_files
     from sdss_spectra.manifest import COLUMNS, ManifestSettings, manifest_row
     from sdss_spectra.preprocessing.log import time_stamp
-    from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import check_output, open_table, table_format
+    from sdss_spectra.survey_table import write_survey_table
+    from sdss_spectra.tables import check_table
 
-    table_format(arguments.output, arguments.manifest_format)
-    check_output(arguments.output, arguments.overwrite)
+    check_table(arguments.output, arguments.manifest_format, arguments.overwrite)
     settings = ManifestSettings(
         created_at=time_stamp(arguments.manifest_created_at, "--manifest-created-at"),
         survey=arguments.survey,
         data_release=arguments.data_release,
         notes=arguments.manifest_notes,
     )
-    files = find_files(
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-    )
-    account = Account()
-    with open_table(
+    account = write_survey_table(
+        files_of(arguments),
         arguments.output,
         COLUMNS,
+        partial(manifest_row, settings=settings),
         overwrite=arguments.overwrite,
         file_format=arguments.manifest_format,
-    ) as write:
-        each_spectrum(
-            files,
-            partial(manifest_row, settings=settings),
-            account,
-            failures=failures_beside(arguments.output),
-            workers=arguments.workers,
-            consume=write,
-        )
-    if arguments.json:
-        print_json(
-            {
-                "output": str(arguments.output),
-                "spectra": account.num_spectra,
-                "failed": account.num_failed,
-            }
-        )
-    else:
-        print(
-            f"{arguments.output}: {account.num_spectra} spectra, {account.num_failed} files failed"
-        )
-    return status_of(account)
+        failures=failures_beside(arguments.output),
+        workers=arguments.workers,
+    )
+    return finish_table(arguments, account)

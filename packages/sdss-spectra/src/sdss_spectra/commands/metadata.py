@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from astro_common.command import print_json
 from sdss_spectra.commands.options import (
     add_data,
     add_declared,
@@ -14,7 +13,8 @@ from sdss_spectra.commands.options import (
     add_workers,
     declared_of,
     failures_beside,
-    status_of,
+    files_of,
+    finish_table,
     unit_verb,
 )
 
@@ -42,43 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the table."""
     from functools import partial
 
-    from sdss_spectra.files import find_files
     from sdss_spectra.metadata import COLUMNS, metadata_row
-    from sdss_spectra.survey import Account, each_spectrum
-    from sdss_spectra.tables import check_output, open_table, table_format
+    from sdss_spectra.survey_table import write_survey_table
+    from sdss_spectra.tables import check_table
 
-    table_format(arguments.output, arguments.metadata_format)
-    check_output(arguments.output, arguments.overwrite)
-    files = find_files(
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-    )
-    account = Account()
-    with open_table(
+    check_table(arguments.output, arguments.metadata_format, arguments.overwrite)
+    account = write_survey_table(
+        files_of(arguments),
         arguments.output,
         COLUMNS,
+        partial(metadata_row, declared=declared_of(arguments)),
         overwrite=arguments.overwrite,
         file_format=arguments.metadata_format,
-    ) as write:
-        each_spectrum(
-            files,
-            partial(metadata_row, declared=declared_of(arguments)),
-            account,
-            failures=failures_beside(arguments.output),
-            workers=arguments.workers,
-            consume=write,
-        )
-    if arguments.json:
-        print_json(
-            {
-                "output": str(arguments.output),
-                "spectra": account.num_spectra,
-                "failed": account.num_failed,
-            }
-        )
-    else:
-        print(
-            f"{arguments.output}: {account.num_spectra} spectra, {account.num_failed} files failed"
-        )
-    return status_of(account)
+        failures=failures_beside(arguments.output),
+        workers=arguments.workers,
+    )
+    return finish_table(arguments, account)

@@ -58,10 +58,13 @@ def add_training(parser: argparse.ArgumentParser, *, epochs: int = 35) -> None:
         "--no-augmentation", action="store_true", help="only the spectra as they are"
     )
     group.add_argument(
-        "--no-components", action="store_true", help="the network alone, no linear classifier"
+        "--no-templates", action="store_true", help="the network alone, no mean spectra beside it"
     )
     group.add_argument(
         "--with-ivar", action="store_true", help="signal-to-noise ratio of each pixel as a channel"
+    )
+    group.add_argument(
+        "--with-shape", action="store_true", help="the shape of the continuum as a channel"
     )
     group.add_argument("--without-mask", action="store_true", help="no mask channel")
     group.add_argument("--wavelets", action="store_true", help="Haar wavelet scales as channels")
@@ -112,6 +115,7 @@ def run_settings_of(arguments: argparse.Namespace, preprocessing: Preprocessing)
         inputs=InputSettings(
             with_mask=not arguments.without_mask,
             with_ivar=arguments.with_ivar,
+            with_shape=arguments.with_shape,
             wavelets=arguments.wavelets,
         ),
         training=TrainingSettings(
@@ -125,7 +129,7 @@ def run_settings_of(arguments: argparse.Namespace, preprocessing: Preprocessing)
             strategy=arguments.strategy,
         ),
         augmentation=None if arguments.no_augmentation else Augmentation(),
-        with_components=not arguments.no_components,
+        with_templates=not arguments.no_templates,
         group_by=arguments.group_by,
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,

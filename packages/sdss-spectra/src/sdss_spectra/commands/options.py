@@ -6,9 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astro_common.command import DONE, PARTLY_FAILED, add_common_options, positive_int
+from astro_common.command import (
+    DONE,
+    PARTLY_FAILED,
+    add_common_options,
+    positive_int,
+    print_json,
+)
 
 if TYPE_CHECKING:
+    from sdss_spectra.dataset import Dataset
+    from sdss_spectra.files import SpectrumFile
     from sdss_spectra.labels.catalogue import Catalogue
     from sdss_spectra.metadata import Declared
     from sdss_spectra.preprocessing.steps import Preprocessing
@@ -24,8 +32,11 @@ __all__ = [
     "add_strip",
     "add_workers",
     "catalogue_of",
+    "dataset_of",
     "declared_of",
     "failures_beside",
+    "files_of",
+    "finish_table",
     "preprocessing_of",
     "status_of",
     "unit_verb",
@@ -111,6 +122,37 @@ def add_catalogue(parser: argparse.ArgumentParser) -> None:
     add_strip(parser)
 
 
+def files_of(arguments: argparse.Namespace) -> list[SpectrumFile]:
+    """The files of the data set, with their identifiers."""
+    from sdss_spectra.files import find_files
+
+    return find_files(
+        arguments.data,
+        strip_prefix=arguments.catalog_strip_prefix,
+        strip_suffix=arguments.catalog_strip_suffix,
+    )
+
+
+def dataset_of(
+    arguments: argparse.Namespace,
+    preprocessing: Preprocessing,
+    catalogue: Catalogue | None,
+    failures: Path | None,
+) -> Dataset:
+    """The labelled spectra of the data set, cleaned."""
+    from sdss_spectra.dataset import load_dataset
+
+    return load_dataset(
+        arguments.data,
+        preprocessing,
+        catalogue=catalogue,
+        strip_prefix=arguments.catalog_strip_prefix,
+        strip_suffix=arguments.catalog_strip_suffix,
+        workers=arguments.workers,
+        failures=failures,
+    )
+
+
 def catalogue_of(arguments: argparse.Namespace) -> Catalogue | None:
     """The catalogue that the options name."""
     if arguments.label_catalog is None:
@@ -178,10 +220,13 @@ def declared_of(arguments: argparse.Namespace) -> Declared:
     )
 
 
-def add_grid(
-    parser: argparse.ArgumentParser, *, step: float, pixels: int, telluric: bool = False
-) -> None:
-    """Add the options of the common grid and of the steps."""
+def add_grid(parser: argparse.ArgumentParser, *, training: bool = False) -> None:
+    """Add the options of the common grid and of the steps.
+
+    For training the grid is half as fine, telluric bands are masked, and the flux keeps its
+    continuum, which the network takes apart itself.
+    """
+    step, pixels = (2e-4, 2048) if training else (1e-4, 4096)
     group = parser.add_argument_group("preprocessing")
     group.add_argument(
         "--loglam-start", type=float, default=3.55, metavar="X", help="log10 of angstrom (3.55)"
@@ -199,15 +244,20 @@ def add_grid(
     group.add_argument(
         "--mask-telluric",
         action=argparse.BooleanOptionalAction,
-        default=telluric,
+        default=training,
         help="reject the strong bands of the Earth's atmosphere",
     )
     for name, text in (
-        ("normalise", "do not divide by the continuum"),
         ("rest-frame", "do not take out velocities"),
         ("deredden", "do not take out the dust of the Milky Way"),
     ):
         group.add_argument(f"--no-{name}", action="store_true", help=text)
+    if training:
+        parser.set_defaults(no_normalise=True)
+    else:
+        group.add_argument(
+            "--no-normalise", action="store_true", help="do not divide by the continuum"
+        )
 
 
 def preprocessing_of(arguments: argparse.Namespace) -> Preprocessing:
@@ -242,3 +292,22 @@ def failures_beside(output: Path) -> Path:
 def status_of(account: Account) -> int:
     """Exit status of a pass over the files."""
     return PARTLY_FAILED if account.num_failed else DONE
+
+
+def finish_table(
+    arguments: argparse.Namespace, account: Account, text: str | None = None, **more: int
+) -> int:
+    """Tell what was written, and the exit status."""
+    if arguments.json:
+        print_json(
+            {
+                "output": str(arguments.output),
+                "spectra": account.num_spectra,
+                **more,
+                "failed": account.num_failed,
+            }
+        )
+    else:
+        text = text or f"{account.num_spectra} spectra, {account.num_failed} files failed"
+        print(f"{arguments.output}: {text}")
+    return status_of(account)

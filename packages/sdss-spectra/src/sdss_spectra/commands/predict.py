@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from astro_common.command import print_json
 from sdss_spectra.commands.options import (
     add_data,
     add_output,
     add_strip,
     add_workers,
     failures_beside,
-    status_of,
+    files_of,
+    finish_table,
     unit_verb,
 )
 
@@ -43,25 +43,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict."""
     from sdss_spectra.model.files import load_model
     from sdss_spectra.model.prediction import predict_files
-    from sdss_spectra.tables import check_output, table_format, write_table
+    from sdss_spectra.tables import check_table
 
-    table_format(arguments.output)
-    check_output(arguments.output, arguments.overwrite)
+    check_table(arguments.output, None, arguments.overwrite)
     model = load_model(arguments.model)
-    columns, rows, account = predict_files(
+    account = predict_files(
         model,
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
+        files_of(arguments),
+        arguments.output,
         with_subtype=arguments.subtype,
+        overwrite=arguments.overwrite,
         workers=arguments.workers,
         failures=failures_beside(arguments.output),
     )
-    write_table(arguments.output, columns, rows, overwrite=arguments.overwrite)
-    if arguments.json:
-        print_json(
-            {"output": str(arguments.output), "spectra": len(rows), "failed": account.num_failed}
-        )
-    else:
-        print(f"{arguments.output}: {len(rows)} spectra")
-    return status_of(account)
+    return finish_table(arguments, account, f"{account.num_spectra} spectra")

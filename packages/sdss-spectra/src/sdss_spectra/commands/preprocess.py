@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from astro_common.command import print_json
 from sdss_spectra.commands.options import (
     add_data,
     add_grid,
@@ -14,8 +13,9 @@ from sdss_spectra.commands.options import (
     add_strip,
     add_workers,
     failures_beside,
+    files_of,
+    finish_table,
     preprocessing_of,
-    status_of,
     unit_verb,
 )
 
@@ -32,7 +32,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_data(parser)
     add_output(parser, "FILE", "the store, .parquet, .h5 or .hdf5")
-    add_grid(parser, step=1e-4, pixels=4096)
+    add_grid(parser)
     parser.add_argument("--preproc-log", type=Path, metavar="FILE", help="also log every step")
     parser.add_argument(
         "--preproc-log-format", choices=("csv", "parquet"), help="whatever the name"
@@ -47,22 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the store, and the log."""
     from contextlib import ExitStack
 
-    from sdss_spectra.files import find_files
     from sdss_spectra.preprocessing.log import COLUMNS, time_stamp
     from sdss_spectra.preprocessing.store import write_store
-    from sdss_spectra.tables import check_output, open_table, table_format
+    from sdss_spectra.tables import check_output, check_table, open_table
 
     settings = preprocessing_of(arguments)
     check_output(arguments.output, arguments.overwrite)
     timestamp = time_stamp(arguments.created_at)
     if arguments.preproc_log is not None:
-        table_format(arguments.preproc_log, arguments.preproc_log_format)
-        check_output(arguments.preproc_log, arguments.overwrite)
-    files = find_files(
-        arguments.data,
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-    )
+        check_table(arguments.preproc_log, arguments.preproc_log_format, arguments.overwrite)
     with ExitStack() as stack:
         log = None
         if arguments.preproc_log is not None:
@@ -75,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
                 )
             )
         account = write_store(
-            files,
+            files_of(arguments),
             arguments.output,
             settings,
             workers=arguments.workers,
@@ -84,17 +77,4 @@ def run(arguments: argparse.Namespace) -> int:
             timestamp=timestamp,
             log=log,
         )
-    if arguments.json:
-        print_json(
-            {
-                "output": str(arguments.output),
-                "spectra": account.num_spectra,
-                "failed": account.num_failed,
-                "pixels": settings.grid.n_pixels,
-            }
-        )
-    else:
-        print(
-            f"{arguments.output}: {account.num_spectra} spectra, {account.num_failed} files failed"
-        )
-    return status_of(account)
+    return finish_table(arguments, account, pixels=settings.grid.n_pixels)

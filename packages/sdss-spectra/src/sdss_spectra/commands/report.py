@@ -43,7 +43,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--created-at", metavar="TIME", help="time stamp of the log (now)")
     add_seed(parser)
     add_catalogue(parser)
-    add_grid(parser, step=2e-4, pixels=2048, telluric=True)
+    add_grid(parser, training=True)
+    parser.set_defaults(no_normalise=False)
     add_workers(parser)
     parser.set_defaults(run=run)
 

@@ -15,6 +15,7 @@ from sdss_spectra.commands.options import (
     add_seed,
     add_workers,
     catalogue_of,
+    dataset_of,
     failures_beside,
     preprocessing_of,
     status_of,
@@ -37,7 +38,7 @@ def add_parser(verbs: Any) -> None:
     add_seed(parser)
     add_split(parser)
     add_catalogue(parser)
-    add_grid(parser, step=2e-4, pixels=2048, telluric=True)
+    add_grid(parser, training=True)
     add_workers(parser)
     parser.set_defaults(run=run)
 
@@ -46,7 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the tables."""
     from collections import Counter
 
-    from sdss_spectra.dataset import load_dataset
     from sdss_spectra.splits import PARTS, check_fractions, split_rows, split_spectra, write_splits
     from sdss_spectra.tables import check_output
 
@@ -54,14 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         check_output(arguments.output / f"{part}_split.csv", arguments.overwrite)
-    dataset = load_dataset(
-        arguments.data,
+    dataset = dataset_of(
+        arguments,
         preprocessing_of(arguments),
-        catalogue=catalogue_of(arguments),
-        strip_prefix=arguments.catalog_strip_prefix,
-        strip_suffix=arguments.catalog_strip_suffix,
-        workers=arguments.workers,
-        failures=failures_beside(arguments.output),
+        catalogue_of(arguments),
+        failures_beside(arguments.output),
     )
     rows, groups = split_rows(dataset, arguments.group_by, arguments.seed)
     parts = split_spectra(

@@ -16,6 +16,7 @@ from sdss_spectra.commands.options import (
     add_seed,
     add_workers,
     catalogue_of,
+    dataset_of,
     failures_beside,
     preprocessing_of,
     status_of,
@@ -42,7 +43,7 @@ def add_parser(verbs: Any) -> None:
     add_split(parser)
     add_training(parser)
     add_catalogue(parser)
-    add_grid(parser, step=2e-4, pixels=2048, telluric=True)
+    add_grid(parser, training=True)
     add_workers(parser)
     parser.set_defaults(run=run)
 
@@ -62,7 +63,6 @@ def show_epoch(row: dict[str, Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
-    from sdss_spectra.dataset import load_dataset
     from sdss_spectra.model.keras_network import require_tensorflow
     from sdss_spectra.model.run import (
         class_lines,
@@ -77,15 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = run_settings_of(arguments, preprocessing)
     catalogue = catalogue_of(arguments)
     with model_folder(arguments.output, arguments.overwrite):
-        dataset = load_dataset(
-            arguments.data,
-            preprocessing,
-            catalogue=catalogue,
-            strip_prefix=arguments.catalog_strip_prefix,
-            strip_suffix=arguments.catalog_strip_suffix,
-            workers=arguments.workers,
-            failures=failures_beside(arguments.output),
-        )
+        dataset = dataset_of(arguments, preprocessing, catalogue, failures_beside(arguments.output))
         warn_of_size(dataset.names)
         found = train_on(dataset, settings, on_epoch=show_epoch)
         write_run(arguments.output, found)

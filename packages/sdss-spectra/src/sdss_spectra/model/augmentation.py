@@ -93,11 +93,13 @@ def augment(
     Returns
     -------
     flux, mask, code
-        Of the same shapes.
+        Of the same shapes; the flux is in units of the median of each spectrum.
     """
     count, n_pixels = flux.shape
     present = ~mask & (flux > 0)
-    log = np.where(present, np.log(np.maximum(flux, 1e-6)), 0.0).astype(np.float32)
+    # In units of its own median: fluxes of 1e-13 and of 1e3 are the same star.
+    level = _levels(flux, present)[:, None]
+    log = np.where(present, np.log(np.maximum(flux / level, 1e-6)), 0.0).astype(np.float32)
     code = code.copy()
     if settings.mix_range > 0:
         log, present, code = _mixed(log, present, code, classes, settings.mix_range, random)
@@ -112,14 +114,20 @@ def augment(
     new = np.where(present, np.exp(np.clip(log, -12.0, 12.0)), 0.0).astype(np.float32)
     new = _blurred(new, present, settings.max_blur_pixels, random)
     snr = np.exp(random.uniform(np.log(settings.min_snr), np.log(300.0), count))
-    middle = np.array([np.median(row[good]) if good.any() else 1.0
-                       for row, good in zip(new, present, strict=True)])  # fmt: skip
     # Photon noise: the relative error grows where the spectrum is faint.
-    sigma = np.sqrt(np.maximum(new, 0.0) * middle[:, None]) / snr[:, None]
+    sigma = np.sqrt(np.maximum(new, 0.0) * _levels(new, present)[:, None]) / snr[:, None]
     new = new + (sigma * random.standard_normal(new.shape)).astype(np.float32)
     new = new.astype(np.float32)
     hidden = _hidden(count, n_pixels, settings, random)
     return new, ~present | hidden, code
+
+
+def _levels(flux: Floats, present: npt.NDArray[np.bool_]) -> Floats:
+    """Median of the pixels that are there, of each spectrum; 1 where there are none."""
+    pairs = zip(flux, present, strict=True)
+    return np.array(
+        [np.median(row[good]) if good.any() else 1.0 for row, good in pairs], np.float32
+    )
 
 
 def _mixed(

@@ -17,15 +17,15 @@ from astro_common.errors import AstroError, InputError
 from astro_common.jsonable import jsonable
 from sdss_spectra.model.architecture import Network, forward, softmax
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.components import Components, combined
-from sdss_spectra.model.inputs import InputSettings, channels, plain_channel
+from sdss_spectra.model.inputs import InputSettings, channels
+from sdss_spectra.model.templates import Templates, combined, log_flux
 from sdss_spectra.preprocessing.steps import Preprocessing
 
 __all__ = ["Model", "load_model", "save_model"]
 
 Floats = npt.NDArray[np.float32]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # Small batches keep the patches of a convolution in the cache.
 _BATCH: Final = 32
 _MAX_JSON_BYTES: Final = 64 << 20
@@ -46,8 +46,8 @@ class Model:
     temperature : float
         By which logarithms of class probabilities are divided; found on the validation set. It
         changes how sure the model is, not which class it tells.
-    components : Components or None
-        Linear classifier whose probabilities are averaged with the network's.
+    templates : Templates or None
+        Mean spectra, whose probabilities are averaged with the network's.
     """
 
     network: Network
@@ -57,7 +57,7 @@ class Model:
     weights: list[list[Floats]]
     record: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
-    components: Components | None = None
+    templates: Templates | None = None
 
     def predict(
         self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
@@ -74,14 +74,14 @@ class Model:
         Returns
         -------
         probabilities : ndarray of float64, shape (n, n_classes)
-            Mean of the members, and of the components if there are any.
+            Mean of the members, and of the templates if there are any.
         codes : ndarray of float64, shape (n,)
             See `SpectralType.code`; NaN if the model knows no class of the sequence.
 
         Notes
         -----
-        The components tell classes alone: the subtype is the network's, and may lie beyond an edge
-        of the class that both tell.
+        Templates tell classes alone: the subtype is the network's, and may lie beyond an edge of
+        the class that both tell.
         """
         network, both = self._told(flux, ivar, mask)
         return self.bins.class_probabilities(both), self.bins.expected_code(network)
@@ -89,7 +89,7 @@ class Model:
     def _told(
         self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Bins of the network, and of network and components, calibrated."""
+        """Bins of the network, and of network and templates, calibrated."""
         grid = self.preprocessing.grid
         network = np.empty((len(flux), len(self.bins.codes)))
         both = np.empty_like(network)
@@ -98,11 +98,10 @@ class Model:
             values = channels(flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs)
             members = [softmax(forward(self.network, arrays, values)) for arrays in self.weights]
             network[part] = both[part] = np.mean(members, axis=0)
-            if self.components is not None:
-                alone, present = plain_channel(
-                    flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs, values
+            if self.templates is not None:
+                told = self.templates.probabilities(
+                    *log_flux(flux[part], mask[part]), len(self.bins.classes)
                 )
-                told = self.components.probabilities(alone, present)
                 both[part] = combined(network[part], self.bins.membership, told)
         return network, self._calibrated(both)
 
@@ -128,8 +127,8 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         for member, weights in enumerate(model.weights)
         for place, array in enumerate(weights)
     }
-    if model.components is not None:
-        arrays |= {f"components_{k}": array for k, array in model.components.arrays().items()}
+    if model.templates is not None:
+        arrays |= {f"templates_{k}": array for k, array in model.templates.arrays().items()}
     target = folder / "weights.npz"
     with atomic_path(target, overwrite=overwrite) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -141,9 +140,7 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         "label_map": {name: number for number, name in enumerate(model.bins.classes)},
         "preprocessing": model.preprocessing.as_dict(),
         "members": len(model.weights),
-        "components_reach_pixels": None
-        if model.components is None
-        else model.components.reach_pixels,
+        "with_templates": model.templates is not None,
         "temperature": model.temperature,
         "record": model.record,
     }
@@ -184,13 +181,14 @@ def load_model(folder: Path) -> Model:
         temperature = float(description["temperature"])
         if not 0.0 < temperature < 1e3:
             raise ValueError(f"temperature {temperature:g}")
-        reach = description["components_reach_pixels"]
-        reach = None if reach is None else int(reach)
+        with_templates = bool(description["with_templates"])
     except AstroError as error:
         raise InputError(path, str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"incomplete ({error})", "the description of a model") from error
-    weights, components = _load_weights(folder / "weights.npz", members, reach)
+    weights, templates = _load_weights(
+        folder / "weights.npz", members, len(bins.classes) if with_templates else None
+    )
     model = Model(
         network,
         inputs,
@@ -199,15 +197,15 @@ def load_model(folder: Path) -> Model:
         weights,
         dict(description["record"]),
         temperature,
-        components,
+        templates,
     )
     _check(folder / "weights.npz", model)
     return model
 
 
 def _load_weights(
-    path: Path, members: int, reach_pixels: int | None
-) -> tuple[list[list[Floats]], Components | None]:
+    path: Path, members: int, classes_of_templates: int | None
+) -> tuple[list[list[Floats]], Templates | None]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             names = sorted(stored.files)
@@ -219,16 +217,16 @@ def _load_weights(
                 ]
                 for m in range(members)
             ]
-            components = None
-            if reach_pixels is not None:
-                prefix = "components_"
+            templates = None
+            if classes_of_templates is not None:
+                prefix = "templates_"
                 arrays = {n.removeprefix(prefix): stored[n] for n in names if n.startswith(prefix)}
-                components = Components.from_arrays(arrays, reach_pixels)
+                templates = Templates.from_arrays(arrays, classes_of_templates)
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "the weights of the model") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(path, f"damaged ({error})", "the weights of the model") from error
-    return found, components
+    return found, templates
 
 
 def _check(path: Path, model: Model) -> None:

@@ -2,22 +2,27 @@
 
 Spectral types are read from lines and bands, not from the slope of the continuum, which dust and
 flux calibration change. So the input is ln(flux) less its running mean over 0.04 dex, divided by
-its own root mean square; a second channel tells which pixels are there.
+its own root mean square; a second channel tells which pixels are there. The running mean, the shape
+of the continuum, is a channel by option.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["InputSettings", "channels", "plain_channel"]
+__all__ = ["InputSettings", "channels"]
 
 Floats = npt.NDArray[np.float32]
+
+# Running mean for the shape where none is taken off the flux; and its bound, e^3 = 20.
+_SHAPE_DEX: Final = 0.04
+_SHAPE_CLIP: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class InputSettings:
         Bound of ln(flux) on both sides, against cosmic rays and noise near zero.
     with_mask, with_ivar : bool
         Also give the mask, and the signal-to-noise ratio, as channels.
+    with_shape : bool
+        Also give the running mean, less its own mean. It says nothing of spectra that were divided
+        by their continuum.
     wavelets : bool
         Give four scales of a stationary Haar wavelet transform in place of the flux.
     """
@@ -41,11 +49,12 @@ class InputSettings:
     with_mask: bool = True
     with_ivar: bool = False
     wavelets: bool = False
+    with_shape: bool = False
 
     @property
     def num_channels(self) -> int:
         """How many channels there are (int)."""
-        return (4 if self.wavelets else 1) + self.with_mask + self.with_ivar
+        return (4 if self.wavelets else 1) + self.with_shape + self.with_mask + self.with_ivar
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it (dict)."""
@@ -93,8 +102,9 @@ def channels(
     present = (~mask & (flux > 0)).astype(np.float32)
     level = _median(flux, present)
     log = np.log(np.maximum(flux / level[:, None], 1e-4)) * present
+    width = max(3, round((settings.high_pass_dex or _SHAPE_DEX) / loglam_step) | 1)
+    shape = _running_mean(log, present, width) if settings.with_shape else None
     if settings.high_pass_dex > 0:
-        width = max(3, round(settings.high_pass_dex / loglam_step) | 1)
         # Twice: spikes that the bound removes no longer bend the mean.
         log = (log - _running_mean(log, present, width)) * present
         log = np.clip(log, -settings.clip, settings.clip)
@@ -104,6 +114,9 @@ def channels(
     scale = np.sqrt((log**2).sum(axis=1) / count + 1e-4)
     log = log / scale[:, None]
     parts = _wavelets(log) if settings.wavelets else [log]
+    if shape is not None:
+        shape = shape - ((shape * present).sum(axis=1) / count)[:, None]
+        parts.append(np.clip(shape, -_SHAPE_CLIP, _SHAPE_CLIP) * present)
     if settings.with_mask:
         parts.append(present)
     if settings.with_ivar:
@@ -111,26 +124,6 @@ def channels(
         scaled = np.log1p(np.clip(snr, 0.0, 1e3)) / np.log(1e3)
         parts.append(np.asarray(scaled, np.float32))
     return np.ascontiguousarray(np.stack(parts, axis=-1), np.float32)
-
-
-def plain_channel(
-    flux: npt.NDArray[Any],
-    ivar: npt.NDArray[Any],
-    mask: npt.NDArray[np.bool_],
-    loglam_step: float,
-    settings: InputSettings,
-    made: Floats | None = None,
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """The channel of the flux alone, and which pixels are there (ndarray, shape (n, n_pixels)).
-
-    All are, where the settings keep the mask from the network. `made` is what `channels` gave of
-    the same spectra, if it was called already.
-    """
-    present = ~mask & (np.asarray(flux) > 0) if settings.with_mask else np.ones(mask.shape, bool)
-    if made is None or settings.wavelets:
-        alone = replace(settings, with_mask=False, with_ivar=False, wavelets=False)
-        made = channels(flux, ivar, mask, loglam_step, alone)
-    return np.ascontiguousarray(made[..., 0]), present
 
 
 def _median(flux: Floats, present: Floats) -> Floats:

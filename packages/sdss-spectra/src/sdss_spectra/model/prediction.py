@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from sdss_spectra.files import find_files
+from sdss_spectra.files import SpectrumFile
 from sdss_spectra.mkclass import LETTERS
 from sdss_spectra.model.files import Model
 from sdss_spectra.preprocessing.store import cleaned_record
 from sdss_spectra.survey import Account, each_spectrum
-from sdss_spectra.tables import column
+from sdss_spectra.tables import Column, column, open_table
 
-__all__ = ["predict_files", "subtype_text"]
+__all__ = ["predict_files", "prediction_columns", "subtype_text"]
 
 _BATCH = 256
 
@@ -30,40 +29,8 @@ def subtype_text(code: float) -> str | None:
     return f"{LETTERS[int(bounded // 10)]}{bounded % 10:.1f}"
 
 
-def predict_files(
-    model: Model,
-    data: Sequence[Path],
-    *,
-    strip_prefix: str = "",
-    strip_suffix: str = "",
-    with_subtype: bool = False,
-    workers: int = 1,
-    failures: Path | None = None,
-) -> tuple[list[pa.Field], list[dict[str, Any]], Account]:
-    """Classify the spectra of files and folders.
-
-    Parameters
-    ----------
-    model : Model
-        Trained.
-    data : sequence of path
-        Files and folders.
-    strip_prefix, strip_suffix : str, optional
-        Taken off file stems.
-    with_subtype : bool, optional
-        Also give ``subtype_pred``.
-    workers : int, optional
-        Local processes that read and clean.
-    failures : Path, optional
-        ``failures.jsonl``.
-
-    Returns
-    -------
-    columns, rows, account
-        ``spec_id, class_pred`` and ``p_<class>`` of each class; null for a spectrum without a good
-        pixel on the model's grid.
-    """
-    classes = model.bins.classes
+def prediction_columns(classes: Sequence[str], with_subtype: bool) -> list[Column]:
+    """Columns of predictions: ``spec_id, class_pred`` and ``p_<class>`` of each class."""
     columns = [
         column("spec_id", "string", "identifier of the spectrum"),
         column("class_pred", "string", "most probable class"),
@@ -71,10 +38,49 @@ def predict_files(
     ]
     if with_subtype:
         columns.append(column("subtype_pred", "string", "expected subtype"))
-    rows: list[dict[str, Any]] = []
+    return columns
+
+
+def predict_files(
+    model: Model,
+    files: Sequence[SpectrumFile],
+    output: Path,
+    *,
+    with_subtype: bool = False,
+    overwrite: bool = False,
+    workers: int = 1,
+    failures: Path | None = None,
+) -> Account:
+    """Classify the spectra of files and write a table of them.
+
+    Values are null for a spectrum without a good pixel on the model's grid.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    files : sequence of SpectrumFile
+        The spectra.
+    output : Path
+        The table; see `prediction_columns`.
+    with_subtype : bool, optional
+        Also give ``subtype_pred``.
+    overwrite : bool, optional
+        Replace a table that exists.
+    workers : int, optional
+        Local processes that read and clean.
+    failures : Path, optional
+        ``failures.jsonl``.
+
+    Returns
+    -------
+    Account
+        How reading went.
+    """
+    classes = model.bins.classes
     waiting: list[dict[str, Any]] = []
 
-    def flush() -> None:
+    def flush(write: Callable[[Mapping[str, Any]], None]) -> None:
         if not waiting:
             return
         arrays = [
@@ -87,22 +93,25 @@ def predict_files(
                 row["class_pred"] = classes[int(share.argmax())]
                 row.update({f"p_{name}": float(p) for name, p in zip(classes, share, strict=True)})
                 row["subtype_pred"] = subtype_text(float(code))
-            rows.append(row)
+            write(row)
         waiting.clear()
 
-    def consume(record: dict[str, Any]) -> None:
-        waiting.append(record)
-        if len(waiting) >= _BATCH:
-            flush()
-
     account = Account()
-    each_spectrum(
-        find_files(data, strip_prefix=strip_prefix, strip_suffix=strip_suffix),
-        partial(cleaned_record, settings=model.preprocessing, with_steps=False),
-        account,
-        failures=failures,
-        workers=workers,
-        consume=consume,
-    )
-    flush()
-    return columns, rows, account
+    columns = prediction_columns(classes, with_subtype)
+    with open_table(output, columns, overwrite=overwrite) as write:
+
+        def consume(record: dict[str, Any]) -> None:
+            waiting.append(record)
+            if len(waiting) >= _BATCH:
+                flush(write)
+
+        each_spectrum(
+            files,
+            partial(cleaned_record, settings=model.preprocessing, with_steps=False),
+            account,
+            failures=failures,
+            workers=workers,
+            consume=consume,
+        )
+        flush(write)
+    return account

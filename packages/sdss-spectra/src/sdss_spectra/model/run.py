@@ -22,22 +22,19 @@ from sdss_spectra.evaluation import evaluate_predictions
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins, class_order
-from sdss_spectra.model.components import fit_components
 from sdss_spectra.model.files import Model, save_model
-from sdss_spectra.model.inputs import InputSettings, plain_channel
+from sdss_spectra.model.inputs import InputSettings
+from sdss_spectra.model.templates import fit_templates, log_flux
 from sdss_spectra.model.training import History, Labelled, TrainingSettings, train_network
 from sdss_spectra.preprocessing.steps import Preprocessing
 from sdss_spectra.splits import split_rows, split_spectra, write_splits
 from sdss_spectra.tables import column, write_table
-from sdss_spectra.wavelength import C_KMS
 
 __all__ = ["Run", "RunSettings", "fit_model", "labelled", "model_folder", "train_on", "write_run"]
 
 logger = logging.getLogger(__name__)
 
 MIN_SPECTRA = 5000
-# Velocities that the components search.
-REACH_KMS = 550.0
 HISTORY_COLUMNS = (
     column("member", "int64", "network of the ensemble"),
     column("epoch", "int64", "pass over the training set"),
@@ -57,7 +54,7 @@ class RunSettings:
     inputs: InputSettings = field(default_factory=InputSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
-    with_components: bool = True
+    with_templates: bool = True
     group_by: str = "star"
     validation_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -143,7 +140,7 @@ def fit_model(
     *,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[Model, History]:
-    """Train the networks and fit the components to a split that is given.
+    """Train the networks and average the templates on a split that is given.
 
     Parameters
     ----------
@@ -186,14 +183,9 @@ def fit_model(
         on_epoch=on_epoch,
     )
     model = Model(settings.network, settings.inputs, bins, settings.preprocessing, weights)
-    if settings.with_components:
-        values, present = plain_channel(
-            training.flux, training.ivar, training.mask, grid.loglam_step, settings.inputs
-        )
-        reach = int(np.ceil(np.log10(1.0 + REACH_KMS / C_KMS) / grid.loglam_step))
-        model.components = fit_components(
-            values, present, training.classes, len(classes), min(reach, grid.n_pixels // 16)
-        )
+    if settings.with_templates:
+        values, known_pixels = log_flux(training.flux, training.mask)
+        model.templates = fit_templates(values, known_pixels, training.classes, training.code)
     model.temperature = _temperature(model, dataset, (part == "validation") & known)
     return model, history
 

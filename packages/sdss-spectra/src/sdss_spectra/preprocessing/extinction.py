@@ -1,7 +1,7 @@
 """Extinction by dust of the Milky Way, and E(B-V) from what a file says.
 
-Sources
--------
+References
+----------
 Cardelli, Clayton & Mathis 1989, ApJ 345, 245 (the form of the law, and its infrared part);
 O'Donnell 1994, ApJ 422, 158 (its optical coefficients);
 Schlegel, Finkbeiner & Davis 1998, ApJ 500, 525, table 6 (A/E(B-V) in ugriz);

@@ -53,7 +53,7 @@ class Preprocessing:
     mask_telluric : bool
         Also reject the pixels of the strong bands of the Earth's atmosphere, `TELLURIC`.
     use_ivar : bool
-        Weigh by ivar; otherwise all good pixels count alike.
+        Heed ivar; otherwise all finite pixels count alike, those with ivar 0 too.
     continuum_order : int
         Degree of the continuum.
     """
@@ -139,7 +139,7 @@ def noise_of(flux: Floats) -> float:
     """Standard deviation of the noise of a spectrum without errors, from the flux alone.
 
     DER_SNR of Stoehr et al. 2008 (ASP Conf. 394, 505): 1.482602 / sqrt(6) times the median of
-    |2 f(i) - f(i-2) - f(i+2)|.
+    ``|2 f(i) - f(i-2) - f(i+2)|``.
     """
     inside = flux[np.isfinite(flux)]
     if len(inside) < 5:
@@ -177,6 +177,8 @@ def clean(spectrum: Spectrum, settings: Preprocessing, *, with_steps: bool = Fal
     """
     record = _Record(with_steps)
     flux, ivar = _loaded(spectrum, record)
+    if not settings.use_ivar:
+        ivar = np.isfinite(flux).astype(np.float64)
     ivar = _checked(spectrum, settings, flux, ivar, record)
     flux = np.where(ivar > 0, flux, 0.0)
     wavelength = spectrum.solution.vacuum
@@ -191,8 +193,7 @@ def clean(spectrum: Spectrum, settings: Preprocessing, *, with_steps: bool = Fal
     if mask.all():
         record.add("continuum_normalise", {}, new_flux, "skipped: no good pixel on the grid")
     elif settings.normalise:
-        weights = new_ivar if settings.use_ivar else np.where(mask, 0.0, 1.0)
-        curve = continuum(new_flux, weights, order=settings.continuum_order)
+        curve = continuum(new_flux, new_ivar, order=settings.continuum_order)
         warning = ""
         if curve is None:
             warning = "no positive continuum: divided by the median instead"

@@ -45,7 +45,7 @@ def draw_steps(
         f"from {grid.wavelength[0]:.0f} to {grid.wavelength[-1]:.0f} Å",
         "Normalise": f"Legendre of degree {settings.continuum_order}, clipped\n"
         f"{counts.get('continuum_normalise', 0)} of {total}",
-        "Features": "lines with equivalent widths,\nchannels of the network",
+        "Features": "lines with equivalent widths;\nln(flux) and its running mean",
         "Train and evaluate": "split by star, intervals\nbootstrapped over stars",
     }
     with figure(11.0, 3.6) as (made, axis):

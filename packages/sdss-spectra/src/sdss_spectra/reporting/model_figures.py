@@ -47,7 +47,8 @@ def _confusion(axis: Any, result: Mapping[str, Any]) -> None:
                 column, row, int(counts[row, column]), ha="center", va="center", size=size,
                 color="white" if share[row, column] > 0.55 else COLOURS["black"],
             )  # fmt: skip
-    axis.set_xticks(range(len(table["predicted"])), table["predicted"], size=size)
+    turned = 45 if len(table["predicted"]) > 8 else 0
+    axis.set_xticks(range(len(table["predicted"])), table["predicted"], size=size, rotation=turned)
     axis.set_yticks(range(len(table["true"])), table["true"], size=size)
     axis.set_xlabel("Predicted class")
     axis.set_ylabel("True class")
@@ -67,12 +68,9 @@ def _curves(left: Any, right: Any, result: Mapping[str, Any]) -> None:
         }
         left.plot(
             curve["false_positive_rate"], curve["true_positive_rate"],
-            label=f"{name} {curve['roc_auc']:.3f}", **style,
+            label=f"{name}  {curve['roc_auc']:.3f}  {curve['average_precision']:.3f}", **style,
         )  # fmt: skip
-        right.plot(
-            curve["recall"], curve["precision"],
-            label=f"{name} {curve['average_precision']:.3f}", **style,
-        )  # fmt: skip
+        right.plot(curve["recall"], curve["precision"], **style)
     left.plot([0, 1], [0, 1], color=COLOURS["grey"], lw=0.8, ls=":")
     left.set_xlabel("False positive rate")
     left.set_ylabel("True positive rate")
@@ -82,10 +80,11 @@ def _curves(left: Any, right: Any, result: Mapping[str, Any]) -> None:
     right.set_title("Precision and recall")
     right.set_ylim(0, 1.03)
     if result["curves"]:
-        # Curves may pass anywhere: the names stand on a ground of their own.
-        frame = {"frameon": True, "framealpha": 0.92, "edgecolor": "none", "title_fontsize": 8}
-        left.legend(loc="lower right", title="class, area", **frame)
-        right.legend(loc="lower left", title="class, average precision", **frame)
+        # Precision and recall may pass anywhere: one legend serves both, where ROC curves do not.
+        left.legend(
+            loc="lower right", title="class, area, average precision", frameon=True,
+            framealpha=0.92, edgecolor="none", title_fontsize=8,
+        )  # fmt: skip
 
 
 def _scatter(
@@ -105,11 +104,17 @@ def _scatter(
         x, y, np.stack([np.minimum(error, y), np.minimum(error, 1 - y)]), fmt="o-", ms=5,
         color=COLOURS["blue"], capsize=3, lw=1,
     )  # fmt: skip
-    for place, row in zip(x, shown, strict=True):
+    is_log = log and x.max() > 10 * x.min()
+    places = np.log10(x) if is_log else x
+    close = 0.08 * float(np.ptp(places))
+    for number, row in enumerate(shown):
+        # Numbers of neighbours that are close stand one above the other.
+        raised = number % 2 == 1 and bool((np.diff(places) < close).any())
         axis.annotate(
-            f"{row['spectra']}", (place, 1.12), ha="center", size=8, color=COLOURS["grey"]
-        )
-    if log and x.max() > 10 * x.min():
+            f"{row['spectra']}", (x[number], 1.12 if raised else 1.06), ha="center", size=8,
+            color=COLOURS["grey"],
+        )  # fmt: skip
+    if is_log:
         axis.set_xscale("log")
     else:
         margin = 0.1 * (x.max() - x.min()) or 0.05

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +20,8 @@ _LABELLED = (
     "H\u03b1", "H\u03b2", "H\u03b3", "H\u03b4", "Ca II K", "Ca II H", "G band", "Mg b1", "Na D2",
     "Ca II 8542", "TiO 7054", "He I 4471", "He I 5876",
 )  # fmt: skip
+# Units of flux density as libraries write them, without blanks and slashes.
+_CGS: Final = re.compile(r"ergs?s(ec)?(cm\^?2)(ang(strom)?s?|a)")
 
 
 def is_synthetic(spectrum: Spectrum) -> bool:
@@ -34,6 +37,8 @@ def unit_label(unit: str | None) -> str:
     plain = text.lower().replace(" ", "")
     if plain.startswith(("1e-17erg", "1.0e-17erg")):
         return "Flux ($10^{-17}$ erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
+    if _CGS.fullmatch(plain.replace("/", "")):
+        return "Flux (erg s$^{-1}$ cm$^{-2}$ Å$^{-1}$)"
     return f"Flux ({text})"
 
 
@@ -119,7 +124,8 @@ def _limits(axis: Any, values: Any) -> tuple[float, float]:
         axis.set_ylim(0.0, 1.0)
         return 0.0, 1.0
     low, high = np.percentile(inside, [0.1, 99.8])
-    margin = 0.06 * max(high - low, 1e-6)
+    # Fluxes may be of the order of 1e-17 or of 1e5: the margin is relative.
+    margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     axis.set_ylim(low - margin, high + margin)
     return float(low - margin), float(high + margin)
 

@@ -1,0 +1,78 @@
+"""The interface of the baselines, and the choice of what they leave open."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
+from sdss_spectra.baselines.features import Doubles, Masks
+
+__all__ = ["Baseline", "Rows", "Strings", "best_setting"]
+
+Strings = npt.NDArray[np.str_]
+Rows = npt.NDArray[np.intp]
+Setting = TypeVar("Setting")
+
+_FOLDS: Final = 4
+
+
+class Baseline(Protocol):
+    """What a baseline can do."""
+
+    def fit(
+        self,
+        flux: npt.NDArray[Any],
+        mask: Masks,
+        names: Sequence[str],
+        code: Doubles,
+        groups: Sequence[str],
+    ) -> None:
+        """Learn from cleaned, typed spectra; those of one star have one group."""
+        ...
+
+    def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
+        """Probabilities of the classes, and subtype codes (NaN where unknown)."""
+        ...
+
+
+def best_setting(
+    settings: Sequence[Setting],
+    told_by: Callable[[Rows, Rows, Sequence[Setting]], Sequence[Strings]],
+    names: Strings,
+    groups: Sequence[str],
+    seed: int,
+) -> Setting:
+    """Choose the setting that is right most often on stars that it was not fitted to.
+
+    Parameters
+    ----------
+    settings : sequence
+        What may be chosen; the first of equals is.
+    told_by : callable
+        Takes rows to fit to, rows to tell and the settings; gives the classes by each setting.
+    names : ndarray of str, shape (n,)
+        Classes of the training spectra.
+    groups : sequence of str
+        Their stars.
+    seed : int
+        Of the folds.
+    """
+    if len(settings) == 1 or len(set(groups)) < 2 * _FOLDS:
+        return settings[0]
+    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    right = np.zeros(len(settings))
+    with warnings.catch_warnings():
+        # Classes with fewer stars than folds cannot be in each of them.
+        warnings.simplefilter("ignore", UserWarning)
+        folds = list(splitter.split(names, names, np.asarray(groups)))
+    for fitted, told in folds:
+        if len(set(names[fitted])) < 2 or not len(told):
+            continue
+        found = told_by(fitted, told, settings)
+        right += [np.count_nonzero(answer == names[told]) for answer in found]
+    return settings[int(right.argmax())]

@@ -75,6 +75,7 @@ def _add_spectra(add, random, count):
     present = random.uniform(size=count) < 0.7
     flux[3], present[3] = np.nan, True  # observed, and without a single number
     ivar[5], present[5] = 0.0, True  # fully masked
+    flux[4, 10:13], present[4] = np.nan, True  # weights without numbers
 
     def some(values):
         return [row.tolist() if here else None for row, here in zip(values, present, strict=True)]

@@ -10,6 +10,7 @@ from astromodal_tokenizers.normalization import Transform, choose_transform
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.tokenizers.bins import MISSING, Bins, fit_bins
 from astromodal_tokenizers.tokenizers.edges import laid_edges, predicted_means
+from astromodal_tokenizers.tokenizers.resolution import Need, expected_error
 
 FINITE = st.floats(-1e12, 1e12, allow_nan=False, width=64)
 
@@ -258,3 +259,37 @@ def test_rare_bright_sources_keep_a_small_error():
     by_quantiles = (even.decode(even.encode(probe)) - probe) / sigma
     assert np.sqrt(np.mean(pull**2)) < min(0.6, 0.6 * np.sqrt(np.mean(by_quantiles**2)))
     assert np.median(np.abs(pull)) < 0.05
+
+
+def test_the_error_to_expect_is_that_of_bins_of_even_values():
+    place = np.linspace(0.0, 1.0, 5001)
+    counts = np.ones(len(place), dtype=np.int64)
+    inner = np.arange(1, 20) / 20.0
+    even = 0.05 / np.sqrt(12.0)
+    assert expected_error(place, counts, inner, None) == pytest.approx(even, rel=1e-3)
+    need = Need(Transform(), place, np.full(len(place), 0.01))
+    assert expected_error(place, counts, inner, need) == pytest.approx(100.0 * even, rel=1e-3)
+
+
+def test_bins_follow_the_quantiles_where_that_is_fine_enough():
+    random = np.random.default_rng(22)
+    values, probe = random.normal(size=(2, 20_000))
+    coarse = fit_bins(values, 256, errors=np.full(len(values), 0.1))
+    fine = fit_bins(values, 256, errors=np.full(len(values), 1e-4))
+    inside = coarse.counts[8:-8]
+    assert inside.std() < 0.25 * inside.mean()
+    assert fine.counts.std() > 0.3 * fine.counts.mean()
+    used = [len(np.unique(bins.encode(probe[:1500]))) for bins in (coarse, fine)]
+    assert used[0] > used[1]
+    pull = (coarse.decode(coarse.encode(probe)) - probe) / 0.1
+    assert np.sqrt(np.mean(pull**2)) < 0.4
+
+
+def test_the_end_where_errors_are_small_has_most_of_the_outer_bins():
+    random = np.random.default_rng(23)
+    values = 24.0 - random.gamma(2.0, 1.2, 5000)
+    bins = fit_bins(values, 1024, errors=0.003 + 0.1 * 10 ** (0.3 * (values - 21.0)))
+    bright = (bins.edges < values.min()).sum()
+    faint = (bins.edges > values.max()).sum()
+    assert faint >= 2
+    assert bright >= 5 * faint

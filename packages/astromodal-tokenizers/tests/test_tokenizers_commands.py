@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from astromodal_tokenizers.__main__ import main
+from astromodal_tokenizers.tokenizers.loading import load_tokenizer
 
 
 def npz(run, family, field="F1"):
@@ -145,7 +147,7 @@ def test_the_round_trip_of_spectra_adds_little_chi_square(fitted_run, tmp_path):
             continue
         flux, ivar, back = (np.array(x, dtype=float) for x in (flux, ivar, back))
         assert np.isfinite(back[ivar > 0]).all()
-        added.append(np.mean(((back - flux) ** 2 * ivar)[ivar > 0]))
+        added.append(np.nanmean(((back - flux) ** 2 * ivar)[ivar > 0]))
     assert np.mean(added) < 0.1
     # Times come back to a bin, magnitudes to a part of their error.
     row = next(n for n, item in enumerate(cube["ztf_mag_g"].to_pylist()) if item)
@@ -153,6 +155,22 @@ def test_the_round_trip_of_spectra_adds_little_chi_square(fitted_run, tmp_path):
     assert np.abs(mags[1] - mags[0]).max() < 0.1
     times = [np.array(t["ztf_hmjd_g"][row].as_py()) for t in (cube, decoded)]
     assert np.abs(times[1] - times[0]).max() < 60.0
+
+
+def test_a_pixel_with_a_weight_and_no_flux_has_a_token_and_teaches_nothing(fitted_run):
+    group = load_tokenizer(fitted_run.output, "spectrum").tokenizer.groups[0]
+    assert group.name == "desi_b"
+    row = pq.read_table(fitted_run.cube()).slice(4, 1)
+    spectra = group.measure(row)
+    assert spectra.present[0, 10:13].all()
+    assert not spectra.valid[0, 10:13].any()
+    codes = group.encode_measured(spectra)
+    masked = replace(spectra, claimed=None)
+    there = masked.present[0]
+    assert np.array_equal(group.encode_measured(masked).pixels[0, there], codes.pixels[0, there])
+    level = group.scale(codes.scale, 60)[1][0]
+    noise = 1.0 / np.median(spectra.weight[0, there])
+    assert np.abs(group.decode(codes)[0] - level)[10:13].max() < noise
 
 
 def test_the_store_holds_the_same_tokens_with_the_split(fitted_run):

@@ -103,7 +103,7 @@ def _both(
                     sample.add(vectors[np.isfinite(vectors).all(axis=3)])
                 else:
                     spectra = group.measure(rows.table)
-                    vectors, known = group.vectors(spectra, group.scale_codes(spectra))
-                    sample.add(vectors[known])
+                    vectors, _ = group.vectors(spectra, group.scale_codes(spectra))
+                    sample.add(vectors[group.patches(spectra.valid).any(axis=2)])
         parts.append(np.asarray(sample.items(), dtype=np.float32))
     return parts[0], parts[1]

@@ -82,8 +82,9 @@ class ScalarSettings(_Section):
     max_values : int
         Values of a column that are kept, drawn at random from all files.
     quantile_share : float
-        Share of the edges that follows the quantiles; the others make the squared error smallest,
-        in units of the measurement errors where there are some, so that rare values keep theirs.
+        Share of the edges that follows the quantiles at least. As many of the others as needed
+        make the squared error smallest, in units of the measurement errors where there are some, so
+        that rare values keep theirs.
     transforms : dict of str to str
         Scale of single columns: ``identity``, ``asinh`` or ``log`` in place of ``auto``.
     """

@@ -345,8 +345,11 @@ def _input_mark(path: Path) -> str:
 def _is_current(unit: _Unit) -> bool:
     """Whether the files of a field are whole, of these codebooks and of this hypercube."""
     output = unit.configuration.output
+    cube = unit.configuration.cube_path(unit.field)
+    if not cube.exists():
+        return False
     try:
-        mark = _input_mark(unit.configuration.cube_path(unit.field))
+        mark = _input_mark(cube)
         for family in unit.families:
             path = token_path(output, family, unit.field)
             paths = [path, latent_path(output, unit.field)] if family == "image" else [path]

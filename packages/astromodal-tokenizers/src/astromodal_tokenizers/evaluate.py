@@ -238,8 +238,8 @@ def _measure_group(
         _add_bins(blocks[f"{group.name}_time"], group.time, times, codes.time)
     difference = (decoded - spectra.values)[valid]
     block.add_chi2(difference * spectra.weight[valid])
-    vectors, known = group.vectors(spectra, codes.scale)
-    features = vectors[known]
+    known = group.patches(spectra.valid).any(axis=2)
+    features = group.vectors(spectra, codes.scale)[0][known]
     error = group.quantizer.decode(codes.pixels[known]) - features
     block.add_errors(error, None, features)
     block._physical += float((difference**2).sum()) * error.size / max(difference.size, 1)

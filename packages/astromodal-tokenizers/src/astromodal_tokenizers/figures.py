@@ -16,10 +16,13 @@ __all__ = ["comparison_figure", "image_figure", "scalar_figure", "spectrum_figur
 _QUANTIZER_COLOURS = {"kmeans": BLUE, "residual": SKY, "fsq": ORANGE, "lfq": VERMILION}
 _DOTS_PER_INCH = 110
 _MAX_BANDS = 6
+_TITLE_SIZE = 8
 
 
 @drawing()
-def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: str) -> bytes:
+def scalar_figure(
+    columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], units: dict[str, str], title: str
+) -> bytes:
     """Error of the round trip against the value, a panel for each column (PNG)."""
     figure = _figure(2.3 * -(-len(columns) // 3) + 0.4)
     axes = figure.subplots(-(-len(columns) // 3), 3, squeeze=False)
@@ -35,9 +38,11 @@ def scalar_figure(columns: dict[str, tuple[NDArray[Any], NDArray[Any]]], title: 
         reach = float(np.percentile(np.abs(error), 99.0)) if len(error) else 1.0
         if reach > 0.0:
             axis.set_ylim(-1.3 * reach, 1.3 * reach)
-        axis.set_title(name)
-        axis.set_ylabel("decoded - value")
-        axis.ticklabel_format(axis="y", scilimits=(-2, 3))
+        unit = f" ({units[name]})" if units.get(name) else ""
+        axis.set_title(name, fontsize=_TITLE_SIZE)
+        axis.set_xlabel(f"value{unit}")
+        axis.set_ylabel(f"decoded - value{unit}")
+        axis.ticklabel_format(axis="y", scilimits=(-3, 4))
     return _png(figure, title)
 
 
@@ -57,7 +62,7 @@ def spectrum_figure(
         fine = {"markersize": 3} if curve else {"linewidth": 0.6}
         left.plot(place[valid], values[valid], color=MUTED, label="measured", **style, **wide)
         left.plot(place[valid], decoded[valid], color=VERMILION, label="decoded", **style, **fine)
-        left.set_title(source)
+        left.set_title(source, fontsize=_TITLE_SIZE)
         left.set_ylabel(unit)
         low, high = np.percentile(values[valid], [0.2, 99.8])
         margin = 0.15 * (high - low) or 1.0
@@ -67,7 +72,7 @@ def spectrum_figure(
         pull = ((decoded - values) * weight)[valid]
         reach = max(float(np.percentile(np.abs(pull), 99.0)), 1e-3)
         right.hist(pull, bins=41, range=(-reach, reach), color=BLUE)
-        right.set_title(f"chi-square added per pixel {np.mean(pull**2):.2g}")
+        right.set_title(f"added chi-square / pixel: {np.mean(pull**2):.2g}", fontsize=_TITLE_SIZE)
         right.set_yticks([])
         right.locator_params(axis="x", nbins=4)
     axes[0][0].legend(loc="best", fontsize=7)
@@ -103,7 +108,8 @@ def image_figure(
             axis.grid(visible=False)
             if column == 0:
                 axis.set_ylabel(("measured", "decoded", "difference")[row])
-        axes[0][column].set_title(bands[band].removeprefix("splus_cut_"))
+        name = bands[band].removeprefix("splus_cut_")
+        axes[0][column].set_title(name, fontsize=_TITLE_SIZE)
     return _png(figure, f"{title} (arsinh of flux / noise; differences within 5 times the noise)")
 
 
@@ -143,7 +149,6 @@ def _png(figure: Figure, title: str) -> bytes:
     figure.suptitle(title, fontsize=9, color=INK)
     for axis in figure.axes:
         axis.tick_params(labelsize=7)
-        axis.title.set_fontsize(8)
         axis.xaxis.label.set_fontsize(8)
         axis.yaxis.label.set_fontsize(8)
     return saved(figure, dots_per_inch=_DOTS_PER_INCH)

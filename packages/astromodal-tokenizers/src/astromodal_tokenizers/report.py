@@ -26,7 +26,8 @@ from astromodal_tokenizers.figures import (
     spectrum_figure,
 )
 from astromodal_tokenizers.tokenizers.image import ImageTokenizer
-from astromodal_tokenizers.tokenizers.loading import load_tokenizer
+from astromodal_tokenizers.tokenizers.loading import Tokenizer, load_tokenizer
+from astromodal_tokenizers.tokenizers.scalar import ScalarTokenizer
 from astromodal_tokenizers.tokenizers.spectrum import SpectrumTokenizer
 
 __all__ = ["write_report"]
@@ -218,7 +219,8 @@ def _shown(value: Any) -> str:
 def _figures(configuration: Configuration, examples: Examples, note: str) -> Iterator[str]:
     chosen = dict(list(_with_values(examples).items())[:_SCALAR_PANELS])
     if chosen:
-        yield _image(scalar_figure(chosen, f"{note}Columns"), "Errors of columns")
+        units = _units(load_tokenizer(configuration.output, "scalar").tokenizer)
+        yield _image(scalar_figure(chosen, units, f"{note}Columns"), "Errors of columns")
     if examples.spectra:
         tokenizer = load_tokenizer(configuration.output, "spectrum").tokenizer
         if isinstance(tokenizer, SpectrumTokenizer):
@@ -240,6 +242,11 @@ def _figures(configuration: Configuration, examples: Examples, note: str) -> Ite
                     before, after, examples.bands, tokenizer.noise, f"{note}{source}"
                 )
                 yield _image(png, f"Cutouts of {source}")
+
+
+def _units(tokenizer: Tokenizer) -> dict[str, str]:
+    columns = tokenizer.columns if isinstance(tokenizer, ScalarTokenizer) else []
+    return {column.name: field_metadata(column.field).get("unit", "") for column in columns}
 
 
 def _with_values(examples: Examples) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from astromodal_tokenizers.quantizers.kmeans import MiniBatchKMeans
 
 __all__ = ["KMeansQuantizer"]
 
-# Outer codes begin where so many of a thousand vectors lie beyond, and end at so many times the
-# largest distance.
-_BEYOND_PER_MILLE = 1.0
+# Outer codes begin where so many of a thousand vectors lie beyond, since k-means has few codes for
+# these and they are as far apart as they like; they end at so many times the largest distance.
+_BEYOND_PER_MILLE = 5.0
 _FARTHEST = 10.0
 
 

@@ -1,9 +1,10 @@
 """Codes for single numbers: bins of a column, and the value that stands for each.
 
-Part of the resolution follows the quantiles, so that codes are used alike; the rest goes to where
-it makes the squared error smallest, in units of the measurement errors if they are known. Nearly
-all bins have values that taught: the others divide the widest gaps between single values, or lie
-beyond both ends, wider and wider, for values farther out than all that taught. Values that many
+Bins follow the quantiles, so that codes are used alike, as far as the error to expect stays well
+below that of the measurements. Otherwise a part of them goes to where it makes the squared error
+smallest, in units of the measurement errors if they are known. Nearly all bins have values that
+taught: the others divide the widest gaps between single values, or lie beyond both ends, wider and
+wider, for values farther out than all that taught. Values that many
 rows share, such as the 99 of an undetected magnitude, have a bin of their own. Each bin is
 represented by the mean of its values, which makes the squared error smallest (Lloyd 1982, IEEE
 Trans. Inf. Theory 28, 129), or of the values to expect where only a few have taught.
@@ -11,6 +12,7 @@ Trans. Inf. Theory 28, 129), or of the values to expect where only a few have ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,7 +23,6 @@ from numpy.typing import NDArray
 from astromodal_tokenizers.normalization import Transform, choose_transform
 from astromodal_tokenizers.tokenizers.edges import (
     FEWEST_TO_EXTEND,
-    Need,
     distant_edges,
     empty_bins,
     laid_edges,
@@ -30,6 +31,7 @@ from astromodal_tokenizers.tokenizers.edges import (
     thinned,
     without_distant,
 )
+from astromodal_tokenizers.tokenizers.resolution import Need, expected_error
 from astromodal_tokenizers.tokenizers.search import CellTable, cell_table, search_kernel
 
 __all__ = ["MISSING", "Bins", "fit_bins"]
@@ -44,6 +46,12 @@ _FEWEST_SEARCHED = 1 << 12
 # Share of the bins that may be left without values that taught.
 _EMPTY = 0.1
 _ATTEMPTS = 4
+# Bins follow the quantiles as far as the error to expect stays below this part of the measurement
+# error, or without one, of the standard deviation: bins elsewhere are rarely used.
+_TARGET = 0.3
+_TARGET_OF_SPREAD = 0.01
+# Halvings of the range in which the least effort is sought.
+_HALVINGS = 4
 # The mean of so many values is as good as any other guess.
 _MANY_IN_BIN = 3
 # More values for each code tell no more about where to put its edges.
@@ -171,12 +179,13 @@ def fit_bins(
         Codes at most; fewer if the column has fewer distinct values, or too few values to learn
         from.
     quantile_share : float
-        Share of the edges that follows the quantiles.
+        Share of the edges that follows the quantiles at least; as many more as leave the error to
+        expect small.
     transform : str
         Name of the scale, or ``auto``.
     errors : ndarray of float64, shape (n,), optional
-        Standard errors of the values; NaN where unknown. The other edges then make the error small
-        in units of these.
+        Standard errors of the values; NaN where unknown. The error is then made small in units of
+        these.
     per_code : int
         Values that there have to be for each code, unless they are whole numbers: with few values
         for a code, single ones are learned by heart.
@@ -213,27 +222,51 @@ def fit_bins(
     own = own[: size - 1]
     ordered = np.sort(values)
     body = without_distant(rest, distant)
-    beyond = outer_edges(scale, body, size, whole=whole)
+    beyond = outer_edges(scale, body, size, need=need, whole=whole)
     beyond = beyond[~np.isin(beyond, own)][: max(0, size - 1 - len(own))]
     own = np.union1d(own, beyond)
     most_empty = int(_EMPTY * size)
     spare = max(0, most_empty - len(beyond)) if size >= FEWEST_TO_EXTEND else 0
-    for _ in range(_ATTEMPTS):
+    known = np.unique(scale.forward(body), return_counts=True)
+    target = _TARGET if need is not None else _TARGET_OF_SPREAD * _spread(scale.forward(body))
+
+    def lay(effort: float, spare: int) -> Float:
         inner = laid_edges(
             scale,
             body,
             size - 1 - len(own),
-            quantile_share=quantile_share,
+            quantile_share=1.0 - effort * (1.0 - quantile_share),
             need=need,
-            spare=spare,
+            spare=round(effort * spare),
             whole=whole,
         )
-        edges = np.union1d(inner, own)
+        return np.asarray(np.union1d(inner, own))
+
+    def is_fine(effort: float) -> bool:
+        inner = scale.forward(lay(effort, spare))
+        return expected_error(*known, inner, need) <= target
+
+    # Quantiles alone leave nothing to weigh: wide gaps are divided as far as is allowed.
+    settled = whole or classes or quantile_share == 1.0 or len(known[0]) < 2
+    effort = 1.0 if settled else _least_effort(is_fine)
+    for _ in range(_ATTEMPTS):
+        edges = lay(effort, spare)
         excess = empty_bins(edges, ordered) - most_empty
         if excess <= 0 or not spare:
             break
         spare = max(0, spare - excess)
     return _represented(edges, ordered, scale, None if whole or classes else body)
+
+
+def _least_effort(is_fine: Callable[[float], bool]) -> float:
+    """The least effort from 0, quantiles alone, to 1 that is fine, in steps; 1 if none is."""
+    if is_fine(0.0):
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if is_fine(middle) else (middle, high)
+    return high
 
 
 def _represented(edges: Float, ordered: Float, scale: Transform, body: Float | None) -> Bins:

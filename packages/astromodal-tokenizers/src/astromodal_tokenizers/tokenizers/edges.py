@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.normalization import Transform
+from astromodal_tokenizers.tokenizers.resolution import Need
 
 __all__ = [
     "FEWEST_TO_EXTEND",
-    "Need",
     "distant_edges",
     "empty_bins",
     "laid_edges",
@@ -33,20 +33,21 @@ Float = NDArray[np.float64]
 
 # Of the whole range: a narrower centre is no range to divide.
 _LEAST_WIDTH = 1e-12
-# From so many codes on, one in so many lies beyond each end of what was seen, as far as this share
-# of the range.
+# From so many codes on, one in so many lies outside of what was seen, as far as this share of the
+# range, and so many at least beyond each end.
 FEWEST_TO_EXTEND = 64
-_CODES_PER_OUTER = 100
+_CODES_PER_OUTER = 50
+_FEWEST_OUTER = 2
 _OUTER_REACH = 0.3
+# Values from which the tail beyond an end is judged, and its least scale as a part of the reach.
+_TAIL = 10
+_LEAST_EXCESS = 1e-4
 # Values of a gap at most: a bin that holds so many is used by those that did not teach.
 _MOST_IN_GAP = 32
 # Halvings of the range in which the number of edges is sought.
 _HALVINGS = 80
 # Far values on each side that may get a bin of their own.
 _MOST_DISTANT = 4
-# Errors are taken as the medians of so many groups of neighbouring values.
-_ERROR_GROUPS = 64
-_FEWEST_IN_GROUP = 10
 
 
 def thinned(values: Float, most: int) -> Float:
@@ -65,26 +66,52 @@ def without_distant(values: Float, distant: Float) -> Float:
     return np.asarray(ordered[(ordered >= low) & (ordered < high)])
 
 
-def outer_edges(scale: Transform, ordered: Float, size: int, *, whole: bool) -> Float:
-    """Edges outside the range of the values, at distances that grow by a constant factor."""
-    count = size // _CODES_PER_OUTER + 1
+def outer_edges(
+    scale: Transform, ordered: Float, size: int, *, need: Need | None, whole: bool
+) -> Float:
+    """Edges outside the range of the values.
+
+    Most lie beyond the end where errors are small: the faint end of magnitudes needs few.
+    """
     if size < FEWEST_TO_EXTEND or whole or len(ordered) < size // 2:
         return np.empty(0)
     place = scale.forward(ordered)
     reach = _OUTER_REACH * (place[-1] - place[0])
     if not reach > _LEAST_WIDTH * max(abs(place[0]), abs(place[-1])):
         return np.empty(0)
+    total = 2 * (size // (2 * _CODES_PER_OUTER) + 1)
+    share = 0.5
+    if need is not None:
+        ends = np.array([place[0] - reach, place[0], place[-1], place[-1] + reach])
+        below, _, above = np.cbrt(np.diff(need.units(ends)) ** 2)
+        share = below / (below + above)
+    fewest = min(_FEWEST_OUTER, total // 2)
+    low = int(np.clip(round(share * total), fewest, total - fewest))
     edges = []
-    for end, sign in ((place[0], -1.0), (place[-1], 1.0)):
-        # As wide as bins are near the end, for there the values are as sparse.
-        near = np.sort(np.abs(place - end))[max(1, 2 * len(place) // size)] / 2.0
-        first = min(max(near, 1e-4 * reach), reach / 10.0)
-        edges.append(end + sign * np.geomspace(first, reach, count))
+    for end, sign, count in ((place[0], -1.0, low), (place[-1], 1.0, total - low)):
+        edges.append(end + sign * _beyond(np.abs(place - end), reach, count))
     result = scale.inverse(np.concatenate(edges))
     # What never was negative may be unable to be.
     kept = np.isfinite(result) & ((result > 0.0) | (ordered[0] < 0.0))
     kept &= (result < ordered[0]) | (result > ordered[-1])
     return np.unique(result[kept])
+
+
+def _beyond(distance: Float, reach: float, count: int) -> Float:
+    """Distances from the end of so many edges outside, given those of the values inside.
+
+    Beyond the largest of a sample from an exponential tail the density falls with the same scale,
+    the mean excess of the last values. Its cube root, which is that of the best edges, falls three
+    times as slowly. For tails that are heavier, others follow, each about twice as far.
+    """
+    last = np.sort(distance)[: _TAIL + 1]
+    excess = max(float(last[-1] - last[:-1].mean()), _LEAST_EXCESS * reach)
+    start = 3.0 * excess * np.log(count)
+    far = int(np.clip(np.ceil(np.log2(reach / start)), 1, count - 1)) if reach > start > 0 else 1
+    near = -3.0 * excess * np.log1p(-np.arange(1, count - far + 1) / (count - far + 1.0))
+    near = near[near < reach]
+    start = float(near[-1]) if len(near) else excess
+    return np.concatenate([near, np.geomspace(start, reach, far + 1)[1:]])
 
 
 def distant_edges(distinct: Float) -> Float:
@@ -98,36 +125,6 @@ def distant_edges(distinct: Float) -> Float:
                 break
             edges.append((outer + inner) / 2.0)
     return np.array(edges)
-
-
-class Need:
-    """How fine the scale has to be resolved, by the errors of values there."""
-
-    def __init__(self, scale: Transform, values: Float, errors: Float) -> None:
-        known = np.isfinite(errors) & (errors > 0.0)
-        values, errors = values[known], errors[known]
-        place = scale.forward(values)
-        with np.errstate(invalid="ignore"):
-            width = (scale.forward(values + errors) - scale.forward(values - errors)) / 2.0
-        known = np.isfinite(place) & np.isfinite(width) & (width > 0.0)
-        order = np.argsort(place[known], kind="stable")
-        groups = min(_ERROR_GROUPS, len(order) // _FEWEST_IN_GROUP)
-        parts = np.array_split(order, groups) if groups else []
-        self._place = np.array([np.median(place[known][part]) for part in parts])
-        self._density = np.array([1.0 / np.median(width[known][part]) for part in parts])
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there are errors enough to say anything (bool)."""
-        return len(self._place) > 1
-
-    def units(self, place: Float) -> Float:
-        """Rising places on the scale, counted in errors (ndarray of float64)."""
-        grid = np.unique(np.concatenate([place, self._place]))
-        density = np.interp(grid, self._place, self._density)
-        steps = np.diff(grid) * (density[1:] + density[:-1]) / 2.0
-        summed = np.concatenate([[0.0], np.cumsum(steps)])
-        return np.asarray(np.interp(place, grid, summed))
 
 
 def laid_edges(

@@ -33,6 +33,8 @@ Codes = NDArray[np.uint16]
 
 # Images of one pass through the network; fixed, so that results do not depend on the row group.
 _BATCH = 32
+# In units of the noise.
+_BRIGHTEST = np.float32(1e18)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ class ImageTokenizer:
 
     def normalised(self, images: Image) -> Image:
         """What the network sees: arsinh(flux / noise), 0 for unknown pixels."""
-        scaled = np.arcsinh(images / self.noise.astype(np.float32)[:, None, None])
+        with np.errstate(over="ignore"):
+            ratio = images / self.noise.astype(np.float32)[:, None, None]
+        # A damaged pixel may be infinite, of which the network could make nothing but NaN.
+        scaled = np.arcsinh(np.clip(ratio, -_BRIGHTEST, _BRIGHTEST, out=ratio))
         return np.asarray(np.nan_to_num(scaled, copy=False, nan=0.0))
 
     def latents(self, images: Image) -> Image:

@@ -1,6 +1,6 @@
 """Spectra and light curves: one code per pixel or patch, and codes for their scale.
 
-A spectrum is described by its noise (the median of sqrt(ivar)) and by a level, medians between
+A spectrum is described by its noise (a percentile of sqrt(ivar)) and by a level, medians between
 which straight lines are drawn. Both are tokenised first. A pixel is then described by its distance
 from the decoded level in units of the decoded noise, and by its sqrt(ivar) relative to that noise.
 The squared error of the first is nearly the chi-square that the round trip adds, so that k-means
@@ -37,6 +37,9 @@ Codes = NDArray[np.uint16]
 NOISE_WEIGHT = 2.0
 # Errors beyond this factor of the typical one are all alike.
 _NOISE_RANGE = np.log(1e4)
+# In units of the noise: single precision holds the square. Only damaged pixels lie beyond.
+_FARTHEST = 1e18
+_CURVE_PER_CENT = 90.0
 
 
 @dataclass(frozen=True)
@@ -48,22 +51,35 @@ class Measured:
     values : ndarray of float64, shape (n, length)
         Flux, coefficients or magnitudes; NaN where there is none.
     weight : ndarray of float64, shape (n, length)
-        sqrt(ivar), the inverse of the error; 0 where masked.
+        sqrt(ivar), the inverse of the error; 0 where masked or without a finite value.
     time : ndarray of float64, shape (n, length), or None
         Of light curves.
     lengths : ndarray of int64, shape (n,)
         Pixels of each row; the rest is padding.
+    claimed : ndarray of bool, shape (n, length), or None
+        Pixels that have an ivar above zero, or None if those are the `valid` ones. A pixel whose
+        flux is NaN all the same teaches nothing, and yet gets a token in a spectrum that says
+        anything at all: it decodes to about the level there.
     """
 
     values: Float
     weight: Float
     time: Float | None
     lengths: NDArray[np.int64]
+    claimed: NDArray[np.bool_] | None = None
 
     @property
     def valid(self) -> NDArray[np.bool_]:
         """Pixels that say something (ndarray of bool, shape (n, length))."""
         return np.asarray(self.weight > 0.0)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Pixels that get a token (ndarray of bool, shape (n, length))."""
+        valid = self.valid
+        if self.claimed is None:
+            return valid
+        return np.asarray(valid | (self.claimed & valid.any(axis=1, keepdims=True)))
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,9 @@ def measure(modality: Modality, table: pa.Table, xp: XpSettings, length: int | N
         _check_lengths(modality.column("time"), times, value_column, values)
         time = _padded(times, width)
     good = np.isfinite(value) & np.isfinite(weight) & (weight > 0.0)
-    return Measured(value, np.where(good, weight, 0.0), time, values.lengths)
+    # An epoch without a magnitude was not observed, whatever its error.
+    claimed = None if curve else np.asarray(weight > 0.0)
+    return Measured(value, np.where(good, weight, 0.0), time, values.lengths, claimed)
 
 
 def _check_lengths(name: str, found: Ragged, other: str, wanted: Ragged) -> None:
@@ -283,7 +301,7 @@ class SpectrumGroup:
 
         A coarse code of the noise, or noise beyond all that was seen, then costs the level nothing.
         """
-        noise, level = scale_of(spectra, self.levels)
+        noise, level = scale_of(spectra, self.levels, curve=self.is_curve)
         if not self.is_curve:
             level = level * np.exp(self.noise.decode(self.noise.encode(noise)))[:, None]
         return noise, level
@@ -303,28 +321,27 @@ class SpectrumGroup:
         -------
         ndarray of float32, shape (n, tokens, 2 * patch)
             Distances from the level in units of the noise, then the logarithms of sqrt(ivar)
-            relative to the noise; zeros for masked pixels.
+            relative to the noise; zeros for pixels that are not valid.
         ndarray of bool, shape (n, tokens)
-            Whether any pixel is valid.
+            Whether any pixel is present.
         """
-        rows, length = spectra.values.shape
-        noise, level = self.scale(scale, length)
-        valid = spectra.valid & (scale[:, :1] != MISSING)
+        noise, level = self.scale(scale, spectra.values.shape[1])
         with np.errstate(invalid="ignore", divide="ignore"):
-            distance = (spectra.values - level) * noise
+            distance = np.clip((spectra.values - level) * noise, -_FARTHEST, _FARTHEST)
             relative = NOISE_WEIGHT * np.log(spectra.weight / noise)
         limit = NOISE_WEIGHT * _NOISE_RANGE
-        features = np.zeros((2, rows, -(-length // self.patch) * self.patch), dtype=np.float32)
-        features[0, :, :length] = np.where(valid, distance, 0.0)
-        features[1, :, :length] = np.where(valid, np.clip(relative, -limit, limit), 0.0)
-        tokens = features.shape[2] // self.patch
-        grouped = features.reshape(2, rows, tokens, self.patch).transpose(1, 2, 0, 3)
-        padded = np.zeros((rows, tokens * self.patch), dtype=bool)
-        padded[:, :length] = valid
-        return (
-            grouped.reshape(rows, tokens, 2 * self.patch),
-            padded.reshape(rows, tokens, self.patch).any(axis=2),
-        )
+        features = (distance, np.clip(relative, -limit, limit))
+        patches = [self.patches(np.where(spectra.valid, item, 0.0)) for item in features]
+        vectors = np.concatenate(patches, axis=2).astype(np.float32)
+        return vectors, self.patches(spectra.present).any(axis=2)
+
+    def patches(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Pixels of shape (n, length) in patches, filled up with zeros: (n, tokens, patch)."""
+        rows, length = pixels.shape
+        tokens = -(-length // self.patch)
+        padded = np.zeros((rows, tokens * self.patch), dtype=pixels.dtype)
+        padded[:, :length] = pixels
+        return padded.reshape(rows, tokens, self.patch)
 
     def decode(self, codes: SpectrumCodes) -> Float:
         """Flux, coefficients or magnitudes of codes.
@@ -402,18 +419,22 @@ class SpectrumGroup:
         )
 
 
-def scale_of(spectra: Measured, levels: int) -> tuple[Float, Float]:
+def scale_of(spectra: Measured, levels: int, *, curve: bool) -> tuple[Float, Float]:
     """Robust noise and levels.
 
     Parameters
     ----------
     spectra : Measured
     levels : int
+    curve : bool
+        Whether they are light curves.
 
     Returns
     -------
     noise : ndarray of float64, shape (n,)
-        Logarithm of the median of sqrt(ivar); NaN without a valid pixel.
+        Logarithm of the median of sqrt(ivar), of light curves of its 90th percentile: a source
+        that is bright in some epochs alone has these resolved by their own errors. NaN without a
+        valid pixel.
     level : ndarray of float64, shape (n, levels)
         In the unit of the values.
     """
@@ -422,7 +443,8 @@ def scale_of(spectra: Measured, levels: int) -> tuple[Float, Float]:
     noise = np.full(len(valid), np.nan)
     if len(rows):
         weight = np.where(valid[rows], spectra.weight[rows], np.nan)
-        noise[rows] = np.log(np.nanmedian(weight, axis=1))
+        per_cent = _CURVE_PER_CENT if curve else 50.0
+        noise[rows] = np.log(np.nanpercentile(weight, per_cent, axis=1))
     return noise, segment_levels(spectra.values, valid, levels)
 
 

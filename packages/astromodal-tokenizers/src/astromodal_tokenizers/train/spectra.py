@@ -124,7 +124,8 @@ def _fit_group(
     for rows in _training_rows(configuration, cubes, columns):
         spectra = group.measure(rows.table)
         vectors, _ = group.vectors(spectra, group.scale_codes(spectra))
-        sample.add(vectors[_whole(spectra.valid, settings.patch)])
+        # A patch teaches if every pixel of it is valid.
+        sample.add(vectors[group.patches(spectra.valid).all(axis=2)])
     vectors = sample.items()
     taught = len(vectors) // (_EPOCHS_PER_CODE // FEWEST_PER_CODE if curve else 1)
     size = _codebook_size(settings, taught, len(vectors), modality.name)
@@ -139,14 +140,6 @@ def _fit_group(
     )
     group.quantizer.fit(vectors)
     return group
-
-
-def _whole(valid: NDArray[np.bool_], patch: int) -> NDArray[np.bool_]:
-    """Patches of which every pixel is valid: those that may teach."""
-    rows, length = valid.shape
-    padded = np.zeros((rows, -(-length // patch) * patch), dtype=bool)
-    padded[:, :length] = valid
-    return np.asarray(padded.reshape(rows, -1, patch).all(axis=2))
 
 
 def _codebook_size(settings: SpectrumSettings, taught: int, vectors: int, name: str) -> int | None:
@@ -181,7 +174,7 @@ class _Scales:
         levels: int,
     ) -> None:
         spectra = measure(modality, table, settings.xp, length)
-        noise, level = scale_of(spectra, levels)
+        noise, level = scale_of(spectra, levels, curve=modality.kind == "light_curve")
         known = np.isfinite(noise)
         noise, level = noise[known], level[known]
         self.spectra += len(noise)

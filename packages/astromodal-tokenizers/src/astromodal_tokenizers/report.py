@@ -81,9 +81,9 @@ _STYLE = """
   :root { --ink: #e8e8e8; --ground: #16181c; --line: #3a3e45; }
 }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground);
-       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; }
+       max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 12px; }
+th, td { border-bottom: 1px solid var(--line); padding: .25rem .45rem; text-align: right; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 .wide { overflow-x: auto; max-height: 34rem; overflow-y: auto; }
 .synthetic { border: 2px solid #d55e00; padding: .5rem 1rem; }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import AstroError, InputError
@@ -93,7 +96,8 @@ class Model:
         grid = self.preprocessing.grid
         network = np.empty((len(flux), len(self.bins.codes)))
         both = np.empty_like(network)
-        for start in range(0, len(flux), _BATCH):
+
+        def tell(start: int) -> None:
             part = slice(start, start + _BATCH)
             values = channels(flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs)
             members = [softmax(forward(self.network, arrays, values)) for arrays in self.weights]
@@ -103,6 +107,13 @@ class Model:
                     *log_flux(flux[part], mask[part]), len(self.bins.classes)
                 )
                 both[part] = combined(network[part], self.bins.membership, told)
+
+        # The products of matrices are too small to be shared by threads: batches are.
+        with (
+            threadpool_limits(1, user_api="blas"),
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+        ):
+            list(pool.map(tell, range(0, len(flux), _BATCH)))
         return network, self._calibrated(both)
 
     def _calibrated(self, found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -20,6 +20,8 @@ __all__ = ["component_planes", "describe", "map_overview"]
 
 # Of even lightness, which readers of any colour vision can order.
 _SEQUENTIAL_MAP: Final = "cividis"
+# Leaves room above the panels for the mark of synthetic data.
+_BELOW_MARK: Final = (0.0, 0.0, 1.0, 0.94)
 _TITLES: Final = {
     "iso0": "log10 isophotal area / px²",
     "elongation": "log10 elongation",
@@ -47,7 +49,9 @@ def map_overview(trained: TrainedMap) -> Figure:
     """
     som = trained.som
     hits = np.array(trained.record.get("hits") or np.zeros(som.n_nodes), float)
-    figure = Figure(figsize=(9.6, 3.5), layout=ConstrainedLayoutEngine(h_pad=0.14))
+    figure = Figure(
+        figsize=(9.6, 3.5), layout=ConstrainedLayoutEngine(h_pad=0.14, rect=_BELOW_MARK)
+    )
     left, middle, right = figure.subplots(1, 3)
     _plane(figure, left, trained, som.u_matrix().ravel(), "U-matrix", "mean distance to neighbours")
     share = 100.0 * hits / max(hits.sum(), 1.0)
@@ -73,7 +77,10 @@ def component_planes(trained: TrainedMap) -> Figure:
     count = len(scaling.features)
     columns = min(4, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(2.9 * columns, 3.1 * rows), layout=ConstrainedLayoutEngine(h_pad=0.14))
+    figure = Figure(
+        figsize=(2.9 * columns, 3.1 * rows),
+        layout=ConstrainedLayoutEngine(h_pad=0.14, rect=_BELOW_MARK),
+    )
     axes: Any = figure.subplots(rows, columns, squeeze=False).ravel()
     weights = trained.som.weights_.reshape(trained.som.n_nodes, -1).astype(np.float64)
     for place, ax in enumerate(axes):

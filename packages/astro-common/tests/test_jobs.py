@@ -444,6 +444,11 @@ class TestFailureFile:
         FailureFile(list_of_failures, "plate").add(Failure("7443", None, "x"))
         assert _entries(list_of_failures) == [{"plate": "7443", "file": None, "reason": "x"}]
 
+    @pytest.mark.parametrize("key", ["file", "reason"])
+    def test_key_of_something_else(self, list_of_failures, key):
+        with pytest.raises(ValueError, match=key):
+            FailureFile(list_of_failures, key)
+
     def test_lines_that_are_no_failure_are_dropped(self, list_of_failures, caplog):
         list_of_failures.write_text('{"field": "a", "file": null, "reason": "x"}\n[1]\n{"fi\n\n')
         file = FailureFile(list_of_failures)

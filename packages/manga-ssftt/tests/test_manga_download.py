@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -79,8 +80,11 @@ def test_a_broken_transfer_goes_on(archive, run, tmp_path, ranges):
     assert "run again" in err
     path = tmp_path / "raw" / "8485" / "1901" / NAME
     assert not path.exists()
+    failures = tmp_path / "raw" / "failures.jsonl"
+    assert json.loads(failures.read_text())["product"] == NAME
     archive.limit = None
     assert run(*words(archive, tmp_path))[0] == 0
+    assert not failures.exists()
     assert path.read_bytes() == CONTENT
     assert archive.requested == [0, 100_000 if ranges else 0]
     assert [entry.name for entry in path.parent.iterdir()] == [NAME]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,10 +10,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from astropy.io.fits import Header
-from astropy.wcs import WCS, FITSFixedWarning, WcsError
+from astropy.wcs import WCS
 
 from astro_common.errors import InputError
 from astro_common.fits import FitsFile, open_fits
+from astro_common.fits.celestial import celestial_wcs
 from manga_ssftt.bitmask import bad_cube_pixels
 from manga_ssftt.extinction import galactic_correction
 from manga_ssftt.layout import plateifu_of_name
@@ -168,16 +168,7 @@ def celestial_header(header: Header, path: Path) -> Header:
     InputError
         If the header holds no valid celestial coordinates.
     """
-    try:
-        with warnings.catch_warnings():
-            # Dates and deprecated keywords that astropy completes do not concern us.
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(header)
-            if not wcs.has_celestial:
-                raise InputError(path, "no celestial coordinates in its header", "a WCS")
-            return wcs.celestial.to_header()
-    except (WcsError, ValueError) as error:
-        raise InputError(path, f"no valid WCS ({error})", "celestial coordinates") from error
+    return celestial_wcs(header, path).to_header()
 
 
 def spaxel_coordinates(

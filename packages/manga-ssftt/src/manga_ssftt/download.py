@@ -158,8 +158,8 @@ def fetch(task: Fetch) -> int:
 
 
 def _receive(task: Fetch, answer: HTTPResponse, part: Path, start: int) -> None:
-    length = answer.headers.get("Content-Length")
-    expected = None if length is None else int(length)
+    length = answer.headers.get("Content-Length", "")
+    expected = int(length) if length.isdecimal() else None
     mode = "wb"
     if answer.status == 206:
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))

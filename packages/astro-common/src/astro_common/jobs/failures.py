@@ -34,15 +34,19 @@ class FailureFile:
     path : path-like
         Usually ``failures.jsonl`` beside the outputs.
     describe : str, optional
-        The key under which an entry names its unit.
+        The key under which an entry names its unit; neither "file" nor "reason".
 
     Raises
     ------
     InputError
         If the file is there and cannot be read.
+    ValueError
+        If `describe` is the key of something else.
     """
 
     def __init__(self, path: str | os.PathLike[str], describe: str = "field") -> None:
+        if describe in ("file", "reason"):
+            raise ValueError(f"an entry's {describe!r} is not the name of its unit")
         self.path = Path(path)
         self.describe = describe
         self._read()

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         scheduler=arguments.scheduler,
         failures=folder / "failures.jsonl",
-        describe="file",
+        describe="product",
         is_done=lambda name: tasks[name].path.exists(),
         on_done=sizes.__setitem__,
         progress=not arguments.quiet,

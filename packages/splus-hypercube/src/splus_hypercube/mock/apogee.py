@@ -14,7 +14,6 @@ from splus_hypercube.mock.objects import assemble_entries
 from splus_hypercube.mock.photometry import VEGA_OFFSETS
 from splus_hypercube.mock.population import STAR
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.sphere import offset
 from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = ["APOGEE_RADIUS_ARCSEC", "DUPLICATE_BIT", "ApogeeRows", "make_apogee", "write_apogee"]
@@ -117,20 +116,14 @@ def make_apogee(sky: Sky, catalogue: SplusCatalogue, gaia_ids: Int) -> ApogeeRow
     if sky.field.bare:
         bright[:] = False
     seen = np.flatnonzero(bright)
-    ra, dec = (values[seen] for values in sky.at_epoch(_EPOCH_JYEAR))
-    ra, dec = offset(
-        ra, dec, 0.06 * rng.standard_normal(len(seen)), 0.06 * rng.standard_normal(len(seen))
-    )
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=_EPOCH_JYEAR,
+        scatter_arcsec=0.06,
         radius_arcsec=APOGEE_RADIUS_ARCSEC,
-        lenders=seen,
         strangers_per_seen=0.1,
     )
     # The worse of two observations of a star carries the bit.

@@ -139,20 +139,14 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
     """
     rng = sky.field.random("desi")
     seen = _select(sky, rng)
-    ra, dec = (values[seen] for values in sky.at_epoch(_TARGET_EPOCH))
-    ra, dec = offset(
-        ra, dec, 0.06 * rng.standard_normal(len(seen)), 0.06 * rng.standard_normal(len(seen))
-    )
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=_TARGET_EPOCH,
+        scatter_arcsec=0.06,
         radius_arcsec=DESI_RADIUS_ARCSEC,
-        lenders=seen,
         strangers_per_seen=0.03,
         strangers_clear=True,
         outskirts_share=0.1,

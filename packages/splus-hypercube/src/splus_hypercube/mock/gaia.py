@@ -27,7 +27,7 @@ from splus_hypercube.mock.objects import Entries, assemble_entries
 from splus_hypercube.mock.photometry import VEGA_OFFSETS
 from splus_hypercube.mock.population import GALAXY, STAR
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.sphere import offset, space_motion
+from splus_hypercube.mock.sphere import space_motion
 from splus_hypercube.mock.splus import SplusCatalogue
 
 __all__ = [
@@ -115,20 +115,14 @@ def make_gaia(sky: Sky, catalogue: SplusCatalogue) -> GaiaCatalogue:
     found = (g_true < _FAINT_LIMIT_MAG) & compact & (rng.uniform(size=len(sky)) < 0.985)
     found |= sky.population.fast >= 0
     seen = np.flatnonzero(found)
-    ra, dec = (values[seen] for values in sky.at_epoch(GAIA_EPOCH))
-    spread = astrometric_error(g_true[seen]) / 1000.0
-    ra, dec = offset(
-        ra, dec, spread * rng.normal(size=len(seen)), spread * rng.normal(size=len(seen))
-    )
     lenders = seen[(sky.kind[seen] == STAR) & (sky.population.fast[seen] < 0)]
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=GAIA_EPOCH,
+        scatter_arcsec=astrometric_error(g_true[seen]) / 1000.0,
         radius_arcsec=GAIA_RADIUS_ARCSEC,
         lenders=lenders,
         strangers_per_seen=0.12,

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from splus_hypercube.mock.fields import MockField
+from splus_hypercube.mock.sky import Sky
 from splus_hypercube.mock.sphere import neighbours, offset
+from splus_hypercube.mock.splus import SplusCatalogue
 
-__all__ = ["Entries", "assemble_entries"]
+__all__ = ["CatalogueRows", "Entries", "assemble_entries"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -76,18 +78,32 @@ class Entries:
         )
 
 
+@dataclass(slots=True)
+class CatalogueRows:
+    """Rows that a survey has published of one field.
+
+    Attributes
+    ----------
+    owner : ndarray of int64, shape (n,)
+        Source observed, or -1.
+    table : pyarrow.Table
+    """
+
+    owner: Int
+    table: pa.Table
+
+
 def assemble_entries(
-    field: MockField,
+    sky: Sky,
+    catalogue: SplusCatalogue,
     rng: np.random.Generator,
     *,
     seen: Int,
-    seen_ra: Float,
-    seen_dec: Float,
-    catalogue_ra: Float,
-    catalogue_dec: Float,
+    epoch_jyear: float,
+    scatter_arcsec: float | Float | None,
     radius_arcsec: float,
-    lenders: Int,
     strangers_per_seen: float,
+    lenders: Int | None = None,
     strangers_clear: bool = False,
     outskirts_share: float = 1.0,
 ) -> Entries:
@@ -95,20 +111,22 @@ def assemble_entries(
 
     Parameters
     ----------
-    field : MockField
+    sky : Sky
+    catalogue : SplusCatalogue
+        The sources beside which neighbours are planted.
     rng : numpy.random.Generator
     seen : ndarray of int64, shape (m,)
         Sources that the survey sees.
-    seen_ra, seen_dec : ndarray of float64, shape (m,)
-        Where it sees them.
-    catalogue_ra, catalogue_dec : ndarray of float64, shape (n,)
-        Positions of all sources in the S-PLUS catalogue, beside which neighbours are planted.
+    epoch_jyear : float
+        When it sees them.
+    scatter_arcsec : float or ndarray of float64, shape (m,), or None
+        Standard deviation of a measured position on each axis; None leaves positions exact.
     radius_arcsec : float
         The survey's matching radius.
-    lenders : ndarray of int64
-        Sources whose spectra strangers may borrow.
     strangers_per_seen : float
         Number of strangers within the image for each source seen.
+    lenders : ndarray of int64, optional
+        Sources whose spectra strangers may borrow; by default those that the survey sees.
     strangers_clear : bool, optional
         Keep strangers well away from every source.
     outskirts_share : float, optional
@@ -119,6 +137,12 @@ def assemble_entries(
     Entries
         Counterparts in the order given, then strangers, then planted neighbours.
     """
+    field = sky.field
+    lenders = seen if lenders is None else lenders
+    seen_ra, seen_dec = (values[seen] for values in sky.at_epoch(epoch_jyear))
+    if scatter_arcsec is not None:
+        east, north = (scatter_arcsec * rng.standard_normal(len(seen)) for _ in range(2))
+        seen_ra, seen_dec = offset(seen_ra, seen_dec, east, north)
     half = field.half_size_arcsec
     reach = half + _MARGIN_ARCSEC
     inner = outer = 0
@@ -131,14 +155,12 @@ def assemble_entries(
     stranger_ra, stranger_dec = offset(np.full(count, field.ra), np.full(count, field.dec), x, y)
     if strangers_clear:
         _, near, _ = neighbours(
-            catalogue_ra, catalogue_dec, stranger_ra, stranger_dec, _CLEAR_FACTOR * radius_arcsec
+            catalogue.ra, catalogue.dec, stranger_ra, stranger_dec, _CLEAR_FACTOR * radius_arcsec
         )
         clear = np.setdiff1d(np.arange(count), near)
         stranger_ra, stranger_dec = stranger_ra[clear], stranger_dec[clear]
         count = len(clear)
-    planted_source, planted_ra, planted_dec = _plant(
-        rng, seen, catalogue_ra, catalogue_dec, radius_arcsec
-    )
+    planted_source, planted_ra, planted_dec = _plant(rng, seen, catalogue, radius_arcsec)
     extra = count + len(planted_source)
     borrowed = rng.choice(lenders, extra) if len(lenders) else np.zeros(0, dtype=np.int64)
     if not len(lenders):
@@ -170,14 +192,10 @@ def _strangers(
 
 
 def _plant(
-    rng: np.random.Generator,
-    seen: Int,
-    catalogue_ra: Float,
-    catalogue_dec: Float,
-    radius_arcsec: float,
+    rng: np.random.Generator, seen: Int, catalogue: SplusCatalogue, radius_arcsec: float
 ) -> tuple[Int, Float, Float]:
     """Neighbours just outside the radius of unseen sources and inside it of seen ones."""
-    count = len(catalogue_ra)
+    count = len(catalogue.ra)
     unseen = np.setdiff1d(np.arange(count), seen)
     # A survey that sees few sources gets few neighbours.
     outside = _some(rng, unseen, round(_OUTSIDE_SHARE * min(len(seen), len(unseen))))
@@ -191,8 +209,8 @@ def _plant(
     )
     angle = rng.uniform(0.0, 2.0 * np.pi, len(sources))
     ra, dec = offset(
-        catalogue_ra[sources],
-        catalogue_dec[sources],
+        catalogue.ra[sources],
+        catalogue.dec[sources],
         distance * np.sin(angle),
         distance * np.cos(angle),
     )

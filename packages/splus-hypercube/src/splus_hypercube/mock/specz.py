@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from splus_hypercube.mock.objects import assemble_entries
+from splus_hypercube.mock.objects import CatalogueRows, assemble_entries
 from splus_hypercube.mock.population import CLASS_NAMES, GALAXY, QUASAR, STAR
 from splus_hypercube.mock.sky import Sky
 from splus_hypercube.mock.sphere import offset
 from splus_hypercube.mock.splus import SplusCatalogue
 
-__all__ = ["SPECZ_RADIUS_ARCSEC", "SpeczRows", "make_specz", "write_specz"]
+__all__ = ["SPECZ_RADIUS_ARCSEC", "make_specz", "write_specz"]
 
-Int = NDArray[np.int64]
 
 SPECZ_RADIUS_ARCSEC = 1.0
 
@@ -39,22 +36,7 @@ _SCHEMA = pa.schema(
 )
 
 
-@dataclass(slots=True)
-class SpeczRows:
-    """Rows of one field.
-
-    Attributes
-    ----------
-    owner : ndarray of int64, shape (n,)
-        Source observed, or -1.
-    table : pyarrow.Table
-    """
-
-    owner: Int
-    table: pa.Table
-
-
-def make_specz(sky: Sky, catalogue: SplusCatalogue) -> SpeczRows:
+def make_specz(sky: Sky, catalogue: SplusCatalogue) -> CatalogueRows:
     """Redshifts that past surveys of a field have published.
 
     Parameters
@@ -64,7 +46,7 @@ def make_specz(sky: Sky, catalogue: SplusCatalogue) -> SpeczRows:
 
     Returns
     -------
-    SpeczRows
+    CatalogueRows
     """
     rng = sky.field.random("specz")
     r_mag = sky.mags["r"]
@@ -81,20 +63,14 @@ def make_specz(sky: Sky, catalogue: SplusCatalogue) -> SpeczRows:
     if sky.field.bare:
         chance[:] = 0.0
     seen = np.flatnonzero(rng.uniform(size=len(sky)) < chance)
-    ra, dec = (values[seen] for values in sky.at_epoch(_EPOCH_JYEAR))
-    ra, dec = offset(
-        ra, dec, 0.12 * rng.standard_normal(len(seen)), 0.12 * rng.standard_normal(len(seen))
-    )
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=_EPOCH_JYEAR,
+        scatter_arcsec=0.12,
         radius_arcsec=SPECZ_RADIUS_ARCSEC,
-        lenders=seen,
         strangers_per_seen=0.1,
     )
     # Two surveys may both have measured a galaxy, each with its own position.
@@ -123,10 +99,10 @@ def make_specz(sky: Sky, catalogue: SplusCatalogue) -> SpeczRows:
         ],
         schema=_SCHEMA,
     )
-    return SpeczRows(owner=entries.owner[row], table=table)
+    return CatalogueRows(owner=entries.owner[row], table=table)
 
 
-def write_specz(path: Path, fields: list[SpeczRows]) -> None:
+def write_specz(path: Path, fields: list[CatalogueRows]) -> None:
     """Write the rows of all fields as one Parquet file."""
     with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
         for rows in fields:

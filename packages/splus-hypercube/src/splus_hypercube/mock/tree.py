@@ -21,8 +21,9 @@ from splus_hypercube.mock.gaia import make_gaia, source_identifiers, write_by_ra
 from splus_hypercube.mock.gaia_columns import GAIA_COLUMNS
 from splus_hypercube.mock.hats import HatsWriter
 from splus_hypercube.mock.images import write_images
+from splus_hypercube.mock.objects import CatalogueRows
 from splus_hypercube.mock.sky import make_sky
-from splus_hypercube.mock.specz import SpeczRows, make_specz, write_specz
+from splus_hypercube.mock.specz import make_specz, write_specz
 from splus_hypercube.mock.splus import make_catalogue, write_catalogue
 from splus_hypercube.mock.truth import SurveyRows, spectra_table, truth_table
 from splus_hypercube.mock.vista import make_vista, write_vista
@@ -169,7 +170,7 @@ def _write_tree(place: Path, fields: tuple[MockField, ...], sources: int, progre
         (place / name).mkdir()
     ztf = HatsWriter(place / "ztf", "ztf_lightcurves", ZTF_SCHEMA, "objra", "objdec")
     apogee: list[ApogeeRows] = []
-    specz: list[SpeczRows] = []
+    specz: list[CatalogueRows] = []
     # A tile that no field lies on, as in the survey's own list.
     tiles = ["TILEID,TILERA,TILEDEC,SURVEY,PROGRAM", "42,150.1000,32.5000,main,dark"]
     with (

@@ -20,12 +20,13 @@ from splus_hypercube.mock.extinction import TOTAL_TO_SELECTIVE
 from splus_hypercube.mock.fields import EPOCH_JYEAR
 from splus_hypercube.mock.gaia import GAIA_RADIUS_ARCSEC, GaiaCatalogue
 from splus_hypercube.mock.images import Apertures
+from splus_hypercube.mock.objects import CatalogueRows
 from splus_hypercube.mock.population import CLASS_NAMES, GALAXY, STAR
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.specz import SPECZ_RADIUS_ARCSEC, SpeczRows
+from splus_hypercube.mock.specz import SPECZ_RADIUS_ARCSEC
 from splus_hypercube.mock.sphere import neighbours
 from splus_hypercube.mock.splus import SplusCatalogue
-from splus_hypercube.mock.vista import VISTA_RADIUS_ARCSEC, VistaRows
+from splus_hypercube.mock.vista import VISTA_RADIUS_ARCSEC
 from splus_hypercube.mock.ztf import ZTF_RADIUS_ARCSEC, ZtfObjects
 
 __all__ = ["Matches", "SurveyRows", "desi_matches", "spectra_table", "truth_table"]
@@ -63,8 +64,8 @@ class SurveyRows:
     tiles: list[DesiTile]
     petals: list[Int]
     apogee: ApogeeRows
-    specz: SpeczRows
-    vista: VistaRows
+    specz: CatalogueRows
+    vista: CatalogueRows
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from splus_hypercube.mock.objects import Entries, assemble_entries
+from splus_hypercube.mock.objects import CatalogueRows, Entries, assemble_entries
 from splus_hypercube.mock.photometry import VEGA_OFFSETS, noisy_magnitudes
 from splus_hypercube.mock.population import GALAXY
 from splus_hypercube.mock.sky import Sky
-from splus_hypercube.mock.sphere import offset
 from splus_hypercube.mock.splus import SplusCatalogue
 
-__all__ = ["VISTA_RADIUS_ARCSEC", "VistaRows", "make_vista", "write_vista"]
+__all__ = ["VISTA_RADIUS_ARCSEC", "make_vista", "write_vista"]
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 VISTA_RADIUS_ARCSEC = 1.0
 
@@ -31,22 +28,7 @@ _APERTURES = {3: 1.0, 4: 1.42, 6: 2.85}  # radius in arcsec
 _PSF_HALF_LIGHT_ARCSEC = 0.45
 
 
-@dataclass(slots=True)
-class VistaRows:
-    """Rows of one field.
-
-    Attributes
-    ----------
-    owner : ndarray of int64, shape (n,)
-        Source observed, or -1.
-    table : pyarrow.Table
-    """
-
-    owner: Int
-    table: pa.Table
-
-
-def make_vista(sky: Sky, catalogue: SplusCatalogue) -> VistaRows:
+def make_vista(sky: Sky, catalogue: SplusCatalogue) -> CatalogueRows:
     """Let VISTA observe a field; it is deeper than S-PLUS and finds more.
 
     Parameters
@@ -56,7 +38,7 @@ def make_vista(sky: Sky, catalogue: SplusCatalogue) -> VistaRows:
 
     Returns
     -------
-    VistaRows
+    CatalogueRows
     """
     rng = sky.field.random("vista")
     j_mag = sky.mags["vista_j"] - VEGA_OFFSETS["vista_j"]
@@ -64,20 +46,14 @@ def make_vista(sky: Sky, catalogue: SplusCatalogue) -> VistaRows:
     if sky.field.bare:
         found[:] = False
     seen = np.flatnonzero(found)
-    ra, dec = (values[seen] for values in sky.at_epoch(_EPOCH_JYEAR))
-    ra, dec = offset(
-        ra, dec, 0.08 * rng.standard_normal(len(seen)), 0.08 * rng.standard_normal(len(seen))
-    )
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=_EPOCH_JYEAR,
+        scatter_arcsec=0.08,
         radius_arcsec=VISTA_RADIUS_ARCSEC,
-        lenders=seen,
         strangers_per_seen=0.25,
     )
     number = 2 * rng.permutation(len(entries)).astype(np.int64) + 1
@@ -102,10 +78,10 @@ def make_vista(sky: Sky, catalogue: SplusCatalogue) -> VistaRows:
                 )
     table = pa.table(columns)
     table = table.replace_schema_metadata({"synthetic": "true", "origin": "splus-hypercube mock"})
-    return VistaRows(owner=entries.owner, table=table)
+    return CatalogueRows(owner=entries.owner, table=table)
 
 
-def write_vista(path: Path, rows: VistaRows) -> None:
+def write_vista(path: Path, rows: CatalogueRows) -> None:
     """Write the catalogue of a field."""
     pq.write_table(rows.table, path, compression="zstd")
 

@@ -98,17 +98,14 @@ def make_ztf(sky: Sky, catalogue: SplusCatalogue) -> ZtfObjects:
     if sky.field.bare:
         bright[:] = False
     seen = np.flatnonzero(bright & (rng.uniform(size=len(sky)) < 0.97))
-    ra, dec = (values[seen] for values in sky.at_epoch(_EPOCH_JYEAR))
     entries = assemble_entries(
-        sky.field,
+        sky,
+        catalogue,
         rng,
         seen=seen,
-        seen_ra=ra,
-        seen_dec=dec,
-        catalogue_ra=catalogue.ra,
-        catalogue_dec=catalogue.dec,
+        epoch_jyear=_EPOCH_JYEAR,
+        scatter_arcsec=None,
         radius_arcsec=ZTF_RADIUS_ARCSEC,
-        lenders=seen,
         strangers_per_seen=0.08,
     )
     row, band, second = _objects(sky, entries, rng)

@@ -10,35 +10,13 @@ import pytest
 from sconeevents import SMALL, compressed, make_event, make_events, write_shard
 
 from astro_common.errors import AstroError
+from astro_common.testing import damaged
 from scone_io.example import serialise_event
 from scone_io.grid import write_sidecar
 from scone_io.shards import Shard, event_of
 from scone_io.tfrecord import check_file, repair_file
 
 TRIALS = 900
-
-
-def mutated(content, rng):
-    """One of the ways in which files go bad."""
-    data = bytearray(content)
-    place = int(rng.integers(len(data)))
-    kind = int(rng.integers(7))
-    if kind == 0:
-        data[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del data[place:]
-    elif kind == 2:
-        data[place : place + 40] = rng.bytes(40)
-    elif kind == 3:
-        del data[place : place + int(rng.integers(1, 900))]
-    elif kind == 4:
-        data[place:place] = data[: int(rng.integers(1, 900))]
-    elif kind == 5:
-        start = int(rng.integers(len(data)))
-        data[place:place] = data[start : start + int(rng.integers(1, 1500))]
-    else:
-        data[place : place + 8] = int(rng.integers(1, 1 << 62)).to_bytes(8, "little")
-    return bytes(data)
 
 
 def key(event):
@@ -57,9 +35,9 @@ def test_mutated_shards(tmp_path, compression, below):
     reported = 0
     for trial in range(TRIALS // 2):
         if below or compression == "none":
-            path.write_bytes(compressed(mutated(plain, rng), compression))
+            path.write_bytes(compressed(damaged(plain, rng), compression))
         else:
-            path.write_bytes(mutated(compressed(plain, compression), rng))
+            path.write_bytes(damaged(compressed(plain, compression), rng))
         check = check_file(path)
         shard = Shard(path, on_bad="skip")
         found = [event_of(batch, row) for batch in shard.batches(4) for row in range(len(batch))]
@@ -97,7 +75,7 @@ def test_mutated_payloads_under_sound_checksums(tmp_path):
 
     refused = 0
     for _ in range(TRIALS):
-        broken = bytearray(mutated(payload, rng))
+        broken = bytearray(damaged(payload, rng))
         path.write_bytes(framed(payload) + framed(bytes(broken)) + framed(payload))
         shard = Shard(path, on_bad="skip")
         count = sum(len(batch) for batch in shard.batches())
@@ -113,7 +91,7 @@ def test_commands_on_mutated_shards(run, tmp_path, caplog):
     path = write_shard(tmp_path / "x.tfrecord", events)
     plain = path.read_bytes()
     for trial in range(40):
-        path.write_bytes(mutated(plain, rng))
+        path.write_bytes(damaged(plain, rng))
         status, out, _ = run("verify", path, "--json")
         bad = json.loads(out)["num_bad"]
         assert status == (1 if bad else 0)

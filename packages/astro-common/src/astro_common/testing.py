@@ -52,7 +52,8 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     elif kind == 3:
         del data[place : place + length]
     elif kind == 4:
-        data[place:place] = data[:length]
+        start = int(rng.integers(len(data)))
+        data[place:place] = data[start : start + length]
     elif kind == 5:
         data[place : place + 8] = int(rng.integers(1, 1 << 62)).to_bytes(8, "little")
     else:

@@ -13,12 +13,12 @@ import numpy as np
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import ConfigurationError, InputError
-from scone_io.convert.containers import NAMES, batch_of
+from scone_io.convert.arrays import ArraySink, array_batches
+from scone_io.convert.containers import NAMES
 from scone_io.example.layout import EventBatch
 from scone_io.grid import GridSpec
-from scone_io.shards import BATCH_SIZE
 
-__all__ = ["ArraySink", "Hdf5Source", "array_batches", "hdf5_sink"]
+__all__ = ["Hdf5Source", "hdf5_sink"]
 
 
 def _library() -> Any:
@@ -28,23 +28,6 @@ def _library() -> Any:
         raise ConfigurationError(
             "HDF5", "the package h5py is not installed", action="install scone-io[hdf5]"
         ) from error
-
-
-class ArraySink:
-    """Writes into arrays that grow, of h5py or zarr."""
-
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
-        self._arrays = arrays
-        self._rows = 0
-
-    def write(self, batch: EventBatch) -> None:
-        """Append events."""
-        end = self._rows + len(batch)
-        for name, values in zip(NAMES, batch.arrays(), strict=False):
-            array = self._arrays[name]
-            array.resize((end, *array.shape[1:]))
-            array[self._rows : end] = values
-        self._rows = end
 
 
 @contextmanager
@@ -103,21 +86,3 @@ class Hdf5Source:
                 yield from array_batches(self.path, self.grid, file, h5py.Dataset)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             raise InputError(self.path, f"cannot be read ({error})", "an HDF5 file") from error
-
-
-def array_batches(path: Path, grid: GridSpec, group: Any, kind: type) -> Iterator[EventBatch]:
-    """Yield the events of arrays that can be sliced, of h5py or zarr."""
-    arrays = {}
-    for name in NAMES:
-        if name not in group or not isinstance(group[name], kind):
-            raise InputError(path, f"no array {name}", ", ".join(NAMES))
-        arrays[name] = group[name]
-    lengths = {name: array.shape[:1] for name, array in arrays.items()}
-    if len(set(lengths.values())) != 1:
-        raise InputError(path, f"arrays of the lengths {lengths}", "one length")
-    if arrays["image"].shape[1:] != (*grid.shape, 2):
-        found = arrays["image"].shape[1:]
-        raise InputError(path, f"images of shape {found}", str((*grid.shape, 2)))
-    for start in range(0, lengths["image"][0], BATCH_SIZE):
-        parts = [np.asarray(arrays[name][start : start + BATCH_SIZE]) for name in NAMES]
-        yield batch_of(path, grid, start, parts[:4], parts[4])

@@ -14,8 +14,8 @@ import numpy as np
 
 from astro_common.atomic import output_error
 from astro_common.errors import ConfigurationError, InputError, OutputError
+from scone_io.convert.arrays import ArraySink, array_batches
 from scone_io.convert.containers import NAMES
-from scone_io.convert.hdf5 import ArraySink, array_batches
 from scone_io.example.layout import EventBatch
 from scone_io.grid import GridSpec
 from scone_io.shards import BATCH_SIZE

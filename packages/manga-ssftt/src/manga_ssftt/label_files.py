@@ -12,12 +12,12 @@ from astropy.io import fits
 from astropy.io.fits import Header
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import InputError, OutputError
+from astro_common.errors import OutputError
 from manga_ssftt import __version__
 from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
 from manga_ssftt.layout import LABEL_TASKS, Tree
 
-__all__ = ["draw_labels", "labels_are_current", "read_label", "write_labels"]
+__all__ = ["draw_labels", "labels_are_current", "write_labels"]
 
 _KEY = "LABELKEY"
 _DESCRIPTIONS = {
@@ -142,25 +142,3 @@ def labels_are_current(tree: Tree, plateifu: str, key: str) -> bool:
         if not all(path.is_file() for path in paths) or _key_of(paths[-1]) != key:
             return False
     return True
-
-
-def read_label(tree: Tree, plateifu: str, task: str) -> npt.NDArray[Any]:
-    """Read the label map of a galaxy.
-
-    Returns
-    -------
-    ndarray of uint8 (BPT) or float64 (logOH), shape (n_y, n_x)
-
-    Raises
-    ------
-    InputError
-        If it is missing or damaged.
-    """
-    path = tree.label_folder(task) / f"{plateifu}.npy"
-    try:
-        values: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(path, f"cannot be read ({error})", "a label map") from error
-    if values.ndim != 2:
-        raise InputError(path, f"an array of shape {values.shape}", "(n_y, n_x)")
-    return values

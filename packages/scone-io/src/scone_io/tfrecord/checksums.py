@@ -13,7 +13,7 @@ import crc32c as _compiled
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["header_bytes", "length_checks", "masked_checksum", "unmasked"]
+__all__ = ["header_bytes", "length_checks", "masked_checksum"]
 
 _DELTA = 0xA282EAD8
 _WORD = 0xFFFFFFFF
@@ -36,12 +36,6 @@ def masked_checksum(data: Any) -> int:
     """
     crc = _checksum(data)
     return (((crc >> 15) | (crc << 17)) + _DELTA) & _WORD
-
-
-def unmasked(masked: int) -> int:
-    """The CRC-32C of which this is the masked form."""
-    rotated = (masked - _DELTA) & _WORD
-    return ((rotated << 15) | (rotated >> 17)) & _WORD
 
 
 def header_bytes(length: int) -> bytes:

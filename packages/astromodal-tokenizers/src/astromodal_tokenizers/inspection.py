@@ -140,5 +140,6 @@ def _one_line(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_one_line(item)}" for name, item in value.items())
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        # An array of no dimension is one value.
+        return " ".join(map(str, value)) or "()"
     return str(value)

@@ -67,8 +67,8 @@ def tally(
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--train-per-class", type=int, default=24, metavar="N", help="(24)")
-    options.add_argument("--test-per-class", type=int, default=8, metavar="N", help="(8)")
+    options.add_argument("--train-per-class", type=int, default=60, metavar="N", help="(60)")
+    options.add_argument("--test-per-class", type=int, default=27, metavar="N", help="(27)")
     options.add_argument("--networks", type=int, default=1, metavar="N", help="of other seeds (1)")
     options.add_argument("--margin", choices=("clear", "narrow"), default="narrow")
     options.add_argument("--engine", choices=("sep", "sextractor"), default="sep")
@@ -85,6 +85,8 @@ def main() -> None:
             count = max(1, round(arguments.test_per_class * share))
             words = ["--per-class", count, "--seed", seed + 100 + number, *own, *margin]
             found = exposures_of(folder / f"test{number}", *words)
+            if found.keys() & truth.keys():
+                raise SystemExit(f"{title}: two exposures of one name; give another --seed")
             pools[title] = list(found)
             truth |= found
             note(f"{title}: {len(found)} exposures")

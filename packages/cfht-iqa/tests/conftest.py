@@ -12,6 +12,11 @@ from cfht_iqa.__main__ import main
 from cfht_iqa.mock import MockPlan, write_mock
 
 
+def pytest_configure(config):
+    # The tests are also run from an sdist, without the settings of the repository.
+    config.addinivalue_line("markers", "real: reads real data; skipped where there are none")
+
+
 @pytest.fixture
 def run(capsys):
     """Runs the command; gives exit status, stdout and stderr."""
@@ -43,11 +48,8 @@ def exposure(tmp_path):
     return write_mef(tmp_path / "1234567o.fits", ccds)
 
 
-@pytest.fixture(scope="session")
-def chain(tmp_path_factory):
-    """A mock of four exposures per class through the chain up to the splits."""
-    folder = tmp_path_factory.mktemp("chain")
-    plan = MockPlan(per_class=4, n_ccds=2, shape=(448, 384), sources_per_ccd=9000.0, seed=3)
+def made_chain(folder, plan):
+    """A mock through the chain up to the splits."""
     exposures = write_mock(folder / "mock", plan, progress=False)
 
     def do(*words):
@@ -74,9 +76,8 @@ def chain(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="session")
-def tables(chain):
-    """Options that name the tables of the chain."""
+def tables_of(chain):
+    """Options that name the tables of a chain."""
     return [
         *("--representatives", chain.rep),
         *("--labels", chain.labels),
@@ -84,13 +85,46 @@ def tables(chain):
     ]
 
 
-@pytest.fixture(scope="session")
-def model(chain, tables):
-    """A model trained for a few epochs on the mock."""
+def trained_model(chain, epochs):
+    """A model trained on a chain."""
     folder = chain.folder / "model"
-    words = ["train", *tables, "--som", chain.som, "--output", folder, "--epochs", 12, "-q"]
-    assert main([*map(str, words)]) == 0
+    words = ["train", *tables_of(chain), "--som", chain.som, "--output", folder]
+    assert main([*map(str, words), "--epochs", str(epochs), "-q"]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory):
+    """A mock of four exposures per class through the chain up to the splits."""
+    plan = MockPlan(per_class=4, n_ccds=2, shape=(448, 384), sources_per_ccd=9000.0, seed=3)
+    return made_chain(tmp_path_factory.mktemp("chain"), plan)
+
+
+@pytest.fixture(scope="session")
+def tables(chain):
+    """Options that name the tables of the chain."""
+    return tables_of(chain)
+
+
+@pytest.fixture(scope="session")
+def model(chain):
+    """A model trained for a few epochs on the mock."""
+    return trained_model(chain, 12)
+
+
+@pytest.fixture(scope="session")
+def emmi_model(tmp_path_factory):
+    """A model trained on a mock with the pixel scale of the real frame of EMMI."""
+    plan = MockPlan(
+        per_class=10,
+        n_ccds=1,
+        shape=(800, 800),
+        star_share=0.4,
+        margin="narrow",
+        pixel_scale_arcsec=0.27,
+        seed=7,
+    )
+    return trained_model(made_chain(tmp_path_factory.mktemp("emmi"), plan), 40)
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,13 @@ import pytest
 import yaml
 from astropy.io import fits
 
-from cfht_iqa.ccd_state import CcdState, ccd_state
+from cfht_iqa.ccd_state import ccd_state
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.configuration import RunConfiguration, load_configuration
 from cfht_iqa.focal_plane import ccd_place
 from cfht_iqa.megacam import exposure_name, read_exposure
 from cfht_iqa.mock import MockPlan, draw_conditions, write_mock
 from cfht_iqa.mock.profiles import StampBank
-from cfht_iqa.quality import measure_quality
-from cfht_iqa.reasons import exposure_measures, reasons_for
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -190,103 +188,6 @@ def test_mock_stars_have_the_asked_for_seeing_and_flux():
     assert (y * image).sum() / image.sum() == pytest.approx(49.6, abs=0.2)
 
 
-def sources_of(places, area=60):
-    n = len(places)
-    return {
-        "X_IMAGE": places[:, 0] + 1,
-        "Y_IMAGE": places[:, 1] + 1,
-        "ISO0": np.full(n, area) + np.arange(n) % 7,
-        "BACKGROUND": np.full(n, 100.0),
-        "FLAGS": np.zeros(n, int),
-    }
-
-
-@pytest.mark.parametrize(("sigma_x", "sigma_y"), [(2.0, 2.0), (4.0, 2.0)])
-def test_shapes_are_measured(sigma_x, sigma_y):
-    rng = np.random.default_rng(3)
-    places = rng.uniform(20, 280, (60, 2))
-    y, x = np.mgrid[:300, :300]
-    image = np.full((300, 300), 100.0)
-    for px, py in places:
-        image += 5000 * np.exp(-((x - px) ** 2) / 2 / sigma_x**2 - (y - py) ** 2 / 2 / sigma_y**2)
-    found = measure_quality(
-        image.astype(np.float32), sources_of(places), pixel_scale_arcsec=0.2, bias_adu=0.0
-    )
-    expected = 2.3548 * np.sqrt(sigma_x * sigma_y) * 0.2
-    assert found.fwhm_arcsec == pytest.approx(expected, rel=0.12)
-    true = (sigma_x**2 - sigma_y**2) / (sigma_x**2 + sigma_y**2)
-    assert found.ellipticity == pytest.approx(true, abs=0.15)
-    if true:
-        assert found.coherence > 0.8
-        assert min(found.position_angle_deg, 180 - found.position_angle_deg) < 8
-
-
-def stars_at(places, shape, fwhm_px=4.0):
-    image = np.full(shape, 100.0, np.float32)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    for px, py in places:
-        rows, columns = (slice(max(0, int(k) - 20), int(k) + 20) for k in (py, px))
-        near = rows, columns
-        distance = (x[near] - px) ** 2 + (y[near] - py) ** 2
-        image[near] += 2000.0 * np.exp(-distance * 4.0 * np.log(2.0) / fwhm_px**2)
-    return image
-
-
-def test_repeated_fields_are_noticed():
-    rng = np.random.default_rng(4)
-    places = rng.uniform(30, 970, (100, 2))
-    image = stars_at(places, (1000, 1000))
-    alone = measure_quality(image, sources_of(places), pixel_scale_arcsec=0.2, bias_adu=0.0)
-    twice = np.concatenate([places, places + np.array([15.0, -9.0])])
-    image = stars_at(twice, (1000, 1000))
-    found = measure_quality(image, sources_of(twice), pixel_scale_arcsec=0.2, bias_adu=0.0)
-    assert alone.repeated_fraction < 0.05
-    assert found.repeated_fraction > 0.2
-    assert found.repeat_arcsec == pytest.approx(0.2 * np.hypot(15, 9), abs=0.8)
-
-
-def test_cosmic_rays_are_no_seeing():
-    """A long exposure with few stars in bad seeing has more cosmic rays than stars."""
-    rng = np.random.default_rng(9)
-    places = rng.uniform(30, 1470, (120, 2)).round()
-    image = stars_at(places[:40], (1500, 1500), fwhm_px=9.0)
-    for px, py in places[40:].astype(int):
-        image[py, px - 3 : px + 4] += 3000.0
-    found = measure_quality(image, sources_of(places), pixel_scale_arcsec=0.2, bias_adu=0.0)
-    assert found.fwhm_arcsec == pytest.approx(1.8, rel=0.05)
-    assert found.ellipticity < 0.05
-
-
-def test_too_few_sources_say_so():
-    image = np.full((100, 100), 100.0, np.float32)
-    quality = measure_quality(
-        image, sources_of(np.full((3, 2), 50.0)), pixel_scale_arcsec=0.2, bias_adu=0.0
-    )
-    assert np.isnan(quality.fwhm_arcsec)
-    assert "too few" in " ".join(reasons_for("GOOD", exposure_measures([quality])))
-
-
-def test_background_needs_no_sources_and_leaves_out_what_is_dead():
-    rng = np.random.default_rng(6)
-    slope = 1.0 + 0.2 * np.linspace(-0.5, 0.5, 400)[None, :]
-    image = (1000.0 + 500.0 * slope + rng.normal(0, 10.0, (400, 400))).astype(np.float32)
-    nothing = sources_of(np.empty((0, 2)))
-    options = {"pixel_scale_arcsec": 0.2, "bias_adu": 1000.0}
-    found = measure_quality(image, nothing, **options)
-    assert found.n_sources == 0
-    # Of eight columns of blocks the outer ones are 7 / 8 of the width apart.
-    assert found.background_range == pytest.approx(0.2 * 7 / 8, abs=0.01)
-    assert found.background_step == pytest.approx(0.1, abs=0.01)
-    assert found.background_sigma == pytest.approx(100.0 * 7 / 8 / 10.0, rel=0.1)
-    image[:, :200] = rng.normal(1000.0, 3.0, (400, 200))
-    half = measure_quality(image, nothing, **options, state=CcdState(False, True))
-    assert half.background == pytest.approx(1525.0, abs=3.0)
-    assert half.background_range < 0.1
-    assert np.isnan(half.background_step)
-    dead = measure_quality(image, nothing, **options, state=CcdState(False, False))
-    assert np.isnan(dead.background_range)
-
-
 @pytest.mark.parametrize("label", CLASSES)
 def test_narrow_margins_reach_their_limits_and_not_beyond(label):
     rng = np.random.default_rng(11)
@@ -305,35 +206,3 @@ def test_narrow_margins_reach_their_limits_and_not_beyond(label):
         assert max(reach) < 0.35
     if label != "BGP":
         assert max(abs(value) for item in drawn for value in item.gradient) <= 0.02
-
-
-NOTHING = {
-    "fwhm_arcsec": 0.7,
-    "ellipticity": 0.05,
-    "coherence": 0.2,
-    "position_angle_deg": 30.0,
-    "repeated_fraction": 0.0,
-    "repeat_arcsec": 5.0,
-    "background_range": 0.01,
-    "background_sigma": 0.2,
-    "background_step": 0.0,
-}
-
-
-@pytest.mark.parametrize(
-    ("verdict", "measured", "said"),
-    [
-        ("GOOD", {}, "within limits"),
-        ("B_SEEING", {"fwhm_arcsec": 1.6}, "round and wide: 1.60 arcsec"),
-        ("BT", {"ellipticity": 0.5, "coherence": 0.9}, "drawn out alike"),
-        ("BT", {"ellipticity": 0.5, "coherence": 0.9, "fwhm_arcsec": 2.0}, "accounts for"),
-        ("RBT", {"repeated_fraction": 0.4}, "companion 5.0 arcsec away"),
-        ("BGP", {"background_range": 0.3, "background_sigma": 4.0}, "varies by 30 %"),
-        ("BT", {}, "no single measurement"),
-    ],
-)
-def test_reasons_name_what_stands_out(verdict, measured, said):
-    reasons = reasons_for(verdict, NOTHING | measured)
-    assert said in " ".join(reasons)
-    if measured and "accounts" not in said:
-        assert said in reasons[0]

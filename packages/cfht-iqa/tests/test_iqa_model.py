@@ -10,19 +10,24 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from cfht_iqa.classes import CLASSES
+from cfht_iqa.model.augmentation import forgotten
 from cfht_iqa.model.comparison import compare
 from cfht_iqa.model.cross_validation import folds_of
 from cfht_iqa.model.evaluation import score, wilson_interval
 from cfht_iqa.model.files import load_model
-from cfht_iqa.model.inputs import (
+from cfht_iqa.model.inputs import read_inputs
+from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
+from cfht_iqa.model.statistics import (
+    CCD_SHAPES,
+    EXPOSURE_SHAPES,
     N_STATISTICS,
     background_numbers,
     exposure_numbers,
-    read_inputs,
+    source_numbers,
 )
-from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
 from cfht_iqa.model.training import Training, class_weights, fit_network, log_probabilities
 from cfht_iqa.model.verdict import fit_temperature, pooled_probabilities
+from cfht_iqa.quality import CcdQuality
 
 
 @pytest.fixture(scope="module")
@@ -93,18 +98,50 @@ def test_exposure_numbers_see_what_is_common():
 
     def ccds(e1, e2):
         return [
-            {"fwhm_arcsec": 0.7, "ellipticity": 0.2, "mean_e1": a, "mean_e2": b, "coherence": 0.5}
-            | {"repeated_fraction": 0.04, "background_sigma": None, "background_range": np.nan}
+            CcdQuality(
+                20,
+                10,
+                fwhm_arcsec=0.7,
+                fwhm_error_arcsec=0.01,
+                ellipticity=0.2,
+                mean_e1=a,
+                mean_e2=b,
+                coherence=0.5,
+                stretch_1_arcsec2=a,
+                stretch_2_arcsec2=b,
+                stretch_error_arcsec2=0.0,
+                background_range=0.1,
+            )
             for a, b in zip(e1, e2, strict=True)
         ]
 
     alike = exposure_numbers(ccds([0.1] * 36, [0.0] * 36))
-    assert alike.tolist() == pytest.approx([0.0, 0.2, 0.1, 0.5, 0.2, 0.0, 0.0], abs=1e-6)
+    trail = np.log1p(np.sqrt(1.2))
+    wanted = [0.0, 0.2, 0.1, 0.5, trail, trail, 0.0, 0.0, np.log(2.0), 1.0]
+    assert alike.tolist() == pytest.approx(wanted, abs=1e-6)
     angle = rng.uniform(0, 2 * np.pi, 36)
     any_way = exposure_numbers(ccds(0.1 * np.cos(angle), 0.1 * np.sin(angle)))
     assert any_way[3] < 0.25
-    unknown = dict.fromkeys(ccds([0.1], [0.0])[0])
-    assert exposure_numbers([unknown]).tolist() == [0.0] * 7
+    assert exposure_numbers([CcdQuality(0)]).tolist() == [0.0] * 10
+
+
+def test_forgotten_shapes_are_as_those_that_were_never_measured():
+    """What training takes away is what `source_numbers` leaves at 0 for want of sources."""
+    known = CcdQuality(9, **dict.fromkeys(CcdQuality(0).as_json().keys() - {"n_sources"}, 0.5))
+    few = CcdQuality(9, background_range=0.5, background_sigma=0.5)
+    rows = [
+        np.concatenate([np.ones(5), source_numbers(item), exposure_numbers([item])])
+        for item in (known, few)
+    ]
+    lost = [*CCD_SHAPES, *EXPOSURE_SHAPES]
+    assert np.flatnonzero(rows[1] == 0.0).tolist() == sorted({*lost, 9, 19})
+    torch.manual_seed(1)
+    changed = forgotten(torch.tensor(np.array([rows[0]] * 2000), dtype=torch.float32)).numpy()
+    own, whole = ((changed[:, places] == 0.0).all(axis=1) for places in (CCD_SHAPES, lost))
+    assert own.mean() == pytest.approx(0.2, abs=0.03)
+    assert whole.mean() == pytest.approx(0.06, abs=0.02)
+    kept = np.setdiff1d(np.arange(N_STATISTICS), lost)
+    assert (changed[:, kept] == rows[0][kept].astype(np.float32)).all()
 
 
 def test_tiles_that_are_not_looked_at_do_not_matter(inputs, model):
@@ -253,6 +290,7 @@ def test_predict_goes_on_after_a_bad_exposure(run_json, run, chain, model, tmp_p
     status, out, _ = run("predict", chain.exposures[0], "--model", model, "--csv", "-q")
     assert status == 0
     assert out.splitlines()[0].startswith("exposure,verdict,rejected,GOOD")
+    assert out.splitlines()[0].endswith("RBT,support,reasons")
 
 
 def test_damaged_model_is_one_line(run, chain, model, tmp_path):

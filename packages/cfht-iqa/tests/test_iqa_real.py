@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.modeling.fitting import TRFLSQFitter
 from astropy.modeling.models import Const2D, Gaussian2D
 from astropy.utils.exceptions import AstropyUserWarning
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, label
 from scipy.spatial import cKDTree
 
 from cfht_iqa.extraction import ExtractionSettings, extract_ccd
@@ -137,67 +137,92 @@ def test_width_is_that_of_a_fit(altered):
     assert quality.fwhm_arcsec == pytest.approx(np.median(widths), rel=0.2)
 
 
-def reasons(run_json, model, path):
-    words = ["--pixel-scale-arcsec", EMMI_SCALE, "--exptime-s", 1200, "--model", model]
+def judged(run_json, model, path, scale=EMMI_SCALE):
+    """The verdict on a frame, and its reasons in one text."""
+    words = ["--pixel-scale-arcsec", scale, "--exptime-s", 1200, "--model", model]
     status, result = run_json("predict", path, *words)
     assert status == 0
     (exposure,) = result["exposures"]
-    return exposure["measures"], " ".join(exposure["reasons"])
+    return exposure, " ".join(exposure["reasons"])
 
 
-def test_reasons_of_a_sound_frame(run_json, model, altered):
-    measures, said = reasons(run_json, model, altered(lambda pixels: pixels))
+def test_a_sound_frame_is_good(run_json, emmi_model, altered):
+    exposure, said = judged(run_json, emmi_model, altered(lambda pixels: pixels))
     # A field of galaxies: each is elongated, none like the next.
-    assert measures["coherence"] < 0.3
-    assert measures["background_range"] < 0.01
-    assert "within its limit" in said
+    assert exposure["measures"]["coherence"] < 0.3
+    assert (exposure["verdict"], exposure["support"]) == ("GOOD", "measured")
     for word in ("alike", "companion", "background varies", "wide"):
         assert word not in said
 
 
-def test_reasons_of_a_frame_that_drifted(run_json, model, altered):
+@pytest.mark.parametrize("columns", [7, 13])
+def test_a_frame_that_drifted_is_of_bad_tracking(run_json, emmi_model, altered, columns):
     def drifted(pixels):
-        return np.mean([np.roll(pixels, step, axis=1) for step in range(-6, 7)], axis=0)
+        half = columns // 2
+        return np.mean([np.roll(pixels, k, axis=1) for k in range(-half, half + 1)], axis=0)
 
-    measures, said = reasons(run_json, model, altered(drifted))
+    exposure, said = judged(run_json, emmi_model, altered(drifted))
+    assert (exposure["verdict"], exposure["support"]) == ("BT", "measured")
     assert "drawn out alike" in said
+    measures = exposure["measures"]
+    assert measures["trail_arcsec"] == pytest.approx(columns * EMMI_SCALE, rel=0.1)
     assert min(measures["position_angle_deg"], 180.0 - measures["position_angle_deg"]) < 5.0
 
 
-def test_reasons_of_a_frame_taken_twice(run_json, model, altered):
+def test_a_frame_taken_twice_is_of_lost_tracking(run_json, emmi_model, altered):
     def twice(pixels):
         return (pixels + np.roll(pixels, (14, 9), axis=(0, 1))) / 2.0
 
-    measures, said = reasons(run_json, model, altered(twice))
+    exposure, said = judged(run_json, emmi_model, altered(twice))
+    assert (exposure["verdict"], exposure["support"]) == ("RBT", "measured")
     assert "companion" in said
-    assert measures["repeat_arcsec"] == pytest.approx(EMMI_SCALE * np.hypot(14, 9), abs=0.6)
+    offset = EMMI_SCALE * np.hypot(14, 9)
+    assert exposure["measures"]["repeat_arcsec"] == pytest.approx(offset, abs=0.6)
 
 
-def test_reasons_of_a_frame_with_a_gradient(run_json, model, altered):
+def test_a_frame_with_a_gradient_has_a_background_problem(run_json, emmi_model, altered):
     slope = np.linspace(0.85, 1.15, 1024)[None, :]
-    measures, said = reasons(run_json, model, altered(lambda pixels: pixels * slope))
+    exposure, said = judged(run_json, emmi_model, altered(lambda pixels: pixels * slope))
+    assert (exposure["verdict"], exposure["support"]) == ("BGP", "measured")
     # Eight columns of blocks: from the middle of the first to that of the last are 7 / 8 of it.
-    assert measures["background_range"] == pytest.approx(0.3 * 7 / 8, abs=0.01)
+    assert exposure["measures"]["background_range"] == pytest.approx(0.3 * 7 / 8, abs=0.01)
     assert "background varies by 26 %" in said
     assert "halves differ" in said
 
 
-def test_reasons_of_a_blurred_frame(run_json, model, altered):
+def test_a_blurred_frame_is_of_bad_seeing(run_json, emmi_model, altered):
     def blurred(pixels):
         return gaussian_filter(pixels, 2.5)
 
     before = measured(altered(lambda pixels: pixels), EMMI_SCALE)[2].fwhm_arcsec
-    measures, said = reasons(run_json, model, altered(blurred))
+    exposure, said = judged(run_json, emmi_model, altered(blurred))
+    assert (exposure["verdict"], exposure["support"]) == ("B_SEEING", "measured")
     wanted = np.hypot(before, 2.3548 * 2.5 * EMMI_SCALE)
-    assert measures["fwhm_arcsec"] == pytest.approx(wanted, rel=0.15)
+    assert exposure["measures"]["fwhm_arcsec"] == pytest.approx(wanted, rel=0.15)
     assert "wide" in said
 
 
-def test_a_frame_without_shapes_is_left_to_a_person(run_json, model, real_data):
-    words = ["--pixel-scale-arcsec", 0.31, "--exptime-s", 150, "--model", model]
-    status, result = run_json("predict", real_data / "a8280271.fits", *words)
-    assert status == 0
-    (exposure,) = result["exposures"]
+def test_a_frame_of_another_scale_than_trained_on_is_not_judged(run_json, model, altered):
+    exposure, said = judged(run_json, model, altered(lambda pixels: pixels))
+    assert (exposure["rejected"], exposure["support"]) == (True, "outside the training")
+    assert "0.27 arcsec per pixel (trained: 0.187, +- 10 %)" in said
+
+
+def test_a_frame_without_shapes_is_not_judged(run_json, emmi_model, real_data):
+    # At the scale trained on, so that nothing but the sources is wanting.
+    exposure, said = judged(run_json, emmi_model, real_data / "a8280271.fits")
     assert exposure["measures"]["fwhm_arcsec"] is None
-    assert exposure["rejected"] is True
-    assert "too few bright" in exposure["reasons"][0]
+    assert (exposure["rejected"], exposure["support"]) == (True, "not measurable")
+    assert "23 sources found, 3 of them bright, unsaturated and whole; at least 8" in said
+
+
+def test_a_frame_without_sources_says_how_bright_they_would_be(run, model, real_data):
+    path = real_data / "M13_blue_0001.fits"
+    status, _, err = run("predict", path, "--pixel-scale-arcsec", 0.5, "--model", model)
+    assert status == 1
+    pixels = fits.getdata(path).astype(np.float64)
+    above = pixels - np.median(pixels)
+    # By eye and by count: fewer than five pixels near the limit lie side by side anywhere.
+    assert label(above > 114.0)[1] > 0
+    assert max(np.bincount(label(above > 114.0)[0].ravel())[1:]) < 5
+    assert "a source is 5 adjoining pixels more than 114 above it" in err

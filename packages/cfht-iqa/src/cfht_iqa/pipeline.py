@@ -19,7 +19,8 @@ from cfht_iqa.extraction.settings import ExtractionSettings
 from cfht_iqa.labels import read_labels, write_labels
 from cfht_iqa.map_training import MapTraining, train_map
 from cfht_iqa.megacam import exposure_name
-from cfht_iqa.representing import FILE_NAME, Representing, represent_exposures
+from cfht_iqa.representatives import FILE_NAME
+from cfht_iqa.representing import Representing, represent_exposures
 from cfht_iqa.splits import split_catalogue, write_splits
 
 __all__ = ["run_chain"]

@@ -2,33 +2,41 @@
 
 Shapes are those of bright sources that are neither saturated nor cut, nor narrower than a point
 source can be: width at half the peak, and ellipticity from second moments. Bad guiding stretches
-all sources alike, so the mean ellipticity vector is compared with the mean length of the vectors;
-lost guiding repeats the whole field, which shows as one offset that many pairs of sources share.
+all sources alike, by the same difference of the second moments whatever their own width: of it
+follows the length of the trail. How the background varies needs no sources.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from cfht_iqa.ccd_state import CcdState
 from cfht_iqa.extraction.settings import SATURATED, TRUNCATED, Sources
+from cfht_iqa.repeated_images import PairOffsets, pair_offsets, repetition
 
-__all__ = ["CcdQuality", "cutouts_at", "is_inside", "measure_quality"]
+__all__ = [
+    "LEAST_SHAPES",
+    "MEDIAN_ERROR",
+    "CcdQuality",
+    "cutouts_at",
+    "is_inside",
+    "measure_quality",
+    "trail_length",
+]
 
 _HALF: Final = 12
 _MOST_SOURCES: Final = 2000
 _MOST_SHAPES: Final = 150
 _LEAST_VARIANCE_PX2: Final = 0.36
-# Reach of the search for repeated images, and the size of its cells, in arcsec.
-_REACH_ARCSEC: Final = 10.0
-_CELL_ARCSEC: Final = 0.4
-_LEAST_SOURCES: Final = 4
+# Sources on a CCD without which nothing is said of shapes.
+LEAST_SHAPES: Final = 4
+# Standard error of a median over that of a mean, for normal distributions: sqrt(pi / 2).
+MEDIAN_ERROR: Final = 1.2533
 # The background is measured on so many blocks per axis, from about so many pixels in all.
 _BLOCKS: Final = 8
 _SAMPLE_PX: Final = 200_000
@@ -36,7 +44,7 @@ _SAMPLE_PX: Final = 200_000
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CcdQuality:
     """Measurements on a CCD; NaN where there are too few sources.
 
@@ -44,14 +52,21 @@ class CcdQuality:
     ----------
     n_sources : int
         Sources found.
-    fwhm_arcsec : float
-        Median width at half the peak.
+    n_shapes : int
+        Bright, unsaturated, uncut sources of which the shape was measured.
+    fwhm_arcsec, fwhm_error_arcsec : float
+        Median width at half the peak, and its standard error.
     ellipticity : float
         Median length of the vector (a^2 - b^2) / (a^2 + b^2) at twice the position angle.
     mean_e1, mean_e2 : float
         Mean of that vector.
     coherence : float
         Length of the mean vector over the mean length: 1 if all sources point alike.
+    stretch_1_arcsec2, stretch_2_arcsec2, stretch_error_arcsec2 : float
+        Median of the difference a^2 - b^2 of the second moments, as a vector at twice the position
+        angle, and the standard error of either component.
+    trail_arcsec : float
+        Length of the even trail that would stretch point sources so; see `trail_length`.
     repeated_fraction : float
         Share of the sources that have a companion at the commonest offset, beyond chance.
     repeat_arcsec : float
@@ -64,29 +79,40 @@ class CcdQuality:
         Right half minus left half of the CCD, over the median sky.
     background_sigma : float
         The range in units of the pixel noise.
+    offsets : PairOffsets or None
+        Of which `repeated_fraction` was taken; they add up over the CCDs of an exposure.
     """
 
     n_sources: int
+    n_shapes: int = 0
     fwhm_arcsec: float = math.nan
+    fwhm_error_arcsec: float = math.nan
     ellipticity: float = math.nan
     mean_e1: float = math.nan
     mean_e2: float = math.nan
     coherence: float = math.nan
+    stretch_1_arcsec2: float = math.nan
+    stretch_2_arcsec2: float = math.nan
+    stretch_error_arcsec2: float = math.nan
+    trail_arcsec: float = math.nan
     repeated_fraction: float = math.nan
     repeat_arcsec: float = math.nan
     background: float = math.nan
     background_range: float = math.nan
     background_step: float = math.nan
     background_sigma: float = math.nan
+    offsets: PairOffsets | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The measurements as a dict."""
-        return asdict(self)
+        """The measurements as a dict, without the offsets."""
+        return {
+            item.name: getattr(self, item.name) for item in fields(self) if item.name != "offsets"
+        }
 
-    @property
-    def position_angle_deg(self) -> float:
-        """Direction of the mean elongation, counter-clockwise from x (float)."""
-        return math.degrees(0.5 * math.atan2(self.mean_e2, self.mean_e1)) % 180.0
+
+def trail_length(stretch_arcsec2: float) -> float:
+    """Length of an even trail, in arcsec, that adds so much to the variance along it: L^2 / 12."""
+    return math.sqrt(12.0 * max(stretch_arcsec2, 0.0))
 
 
 def cutouts_at(
@@ -150,23 +176,36 @@ def measure_quality(
     """
     count = len(sources["X_IMAGE"])
     background = _background(pixels, 0.0 if math.isnan(bias_adu) else bias_adu, state)
-    if count < _LEAST_SOURCES:
+    if not count:
         return CcdQuality(count, **background)
     shapes = _measured_shapes(pixels, sources)
+    # The companions of the faintest are lost below the threshold.
+    chosen = shapes.index[: math.ceil(0.7 * len(shapes.index))]
+    offsets = pair_offsets(
+        sources["X_IMAGE"][chosen] * pixel_scale_arcsec,
+        sources["Y_IMAGE"][chosen] * pixel_scale_arcsec,
+    )
+    found = repetition([offsets])
     return CcdQuality(
         count,
         **_shapes(shapes, sources, pixel_scale_arcsec),
-        **_repeats(shapes, sources, pixel_scale_arcsec),
+        repeated_fraction=found.share,
+        repeat_arcsec=found.offset_arcsec,
         **background,
+        offsets=offsets,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Shapes:
-    """Shapes of the sources of largest area that have one; lengths in pixels."""
+    """Shapes of the sources of largest area that have one; lengths in pixels.
+
+    ``size`` is the sum of the two second moments, and of the ellipticity vector the denominator.
+    """
 
     index: npt.NDArray[np.intp]
     fwhm: Floats
+    size: Floats
     e1: Floats
     e2: Floats
 
@@ -198,10 +237,10 @@ def _measured_shapes(pixels: npt.NDArray[np.float32], sources: Sources) -> _Shap
     e1, e2 = (xx - yy) / size, 2.0 * xy / size
     # The trace of a cosmic ray is narrower than any image that the telescope makes.
     real = 0.5 * size * (1.0 - np.hypot(e1, e2)) >= _LEAST_VARIANCE_PX2
-    return _Shapes(chosen[real], fwhm[real], e1[real], e2[real])
+    return _Shapes(chosen[real], fwhm[real], size[real], e1[real], e2[real])
 
 
-def _shapes(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
+def _shapes(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dict[str, Any]:
     area = sources["ISO0"][shapes.index]
     usable = (sources["FLAGS"][shapes.index] & (SATURATED | TRUNCATED)) == 0
     if usable.any():
@@ -209,54 +248,44 @@ def _shapes(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dic
         low, high = np.percentile(area[usable], (40.0, 97.0))
         usable &= (area >= low) & (area <= high)
     chosen = np.flatnonzero(usable)[:_MOST_SHAPES]
-    if len(chosen) < _LEAST_SOURCES:
-        return {}
+    count = len(chosen)
+    if count < LEAST_SHAPES:
+        return {"n_shapes": count}
     e1, e2 = shapes.e1[chosen], shapes.e2[chosen]
     length = np.hypot(e1, e2)
     mean_1, mean_2 = float(e1.mean()), float(e2.mean())
+    size = shapes.size[chosen] * pixel_scale_arcsec**2
+    # Galaxies and blends lie far out on all sides, so that the median is of the stars.
+    stretch = float(np.median(e1 * size)), float(np.median(e2 * size))
+    spread = 0.5 * (_spread(e1 * size) + _spread(e2 * size))
+    width_px = float(np.median(shapes.fwhm[chosen]))
+    # Widths are of whole numbers of pixels, pi width^2 / 4 of them; so even is the median's error.
+    step = 2.0 / (math.pi * width_px) / math.sqrt(12.0)
+    scatter = MEDIAN_ERROR * _spread(shapes.fwhm[chosen]) / math.sqrt(count - 1)
     return {
-        "fwhm_arcsec": float(np.median(shapes.fwhm[chosen])) * pixel_scale_arcsec,
+        "n_shapes": count,
+        "fwhm_arcsec": width_px * pixel_scale_arcsec,
+        "fwhm_error_arcsec": math.hypot(scatter, step) * pixel_scale_arcsec,
         "ellipticity": float(np.median(length)),
         "mean_e1": mean_1,
         "mean_e2": mean_2,
         "coherence": math.hypot(mean_1, mean_2) / max(float(length.mean()), 1e-9),
+        "stretch_1_arcsec2": stretch[0],
+        "stretch_2_arcsec2": stretch[1],
+        "stretch_error_arcsec2": MEDIAN_ERROR * spread / math.sqrt(count - 1),
+        "trail_arcsec": trail_length(math.hypot(*stretch)),
     }
 
 
-def _repeats(shapes: _Shapes, sources: Sources, pixel_scale_arcsec: float) -> dict[str, float]:
-    # The companions of the faintest are lost below the threshold.
-    chosen = shapes.index[: math.ceil(0.7 * len(shapes.index))]
-    places = np.stack([sources["X_IMAGE"][chosen], sources["Y_IMAGE"][chosen]], axis=1)
-    places = places * pixel_scale_arcsec
-    if len(places) < 4 * _LEAST_SOURCES:
-        return {}
-    pairs = cKDTree(places).query_pairs(_REACH_ARCSEC, output_type="ndarray")
-    if not len(pairs):
-        return {"repeated_fraction": 0.0}
-    steps = places[pairs[:, 1]] - places[pairs[:, 0]]
-    steps[steps[:, 1] < 0] *= -1.0
-    cells = int(2 * _REACH_ARCSEC / _CELL_ARCSEC)
-    counts, x_edges, y_edges = np.histogram2d(
-        steps[:, 0],
-        steps[:, 1],
-        bins=(cells, cells // 2),
-        range=((-_REACH_ARCSEC, _REACH_ARCSEC), (0.0, _REACH_ARCSEC)),
-    )
-    # An offset lies on the border of cells as often as not.
-    smooth = counts.copy()
-    smooth[1:] += counts[:-1]
-    smooth[:, 1:] += counts[:, :-1]
-    smooth[1:, 1:] += counts[:-1, :-1]
-    place = np.unravel_index(smooth.argmax(), smooth.shape)
-    chance = 4.0 * len(pairs) / (np.pi / 4.0 * counts.size)
-    excess = max(0.0, float(smooth[place]) - chance - 2.0 * math.sqrt(chance + 1.0))
-    offset = math.hypot(float(x_edges[place[0]]), float(y_edges[place[1]]))
-    return {"repeated_fraction": excess / len(places), "repeat_arcsec": offset}
+def _spread(values: Floats) -> float:
+    """Standard deviation of a normal distribution with the same inner 68 %."""
+    low, high = np.percentile(values, (15.87, 84.13))
+    return float(high - low) / 2.0
 
 
 def _background(
     pixels: npt.NDArray[np.float32], bias_adu: float, state: CcdState | None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     # Medians over blocks of the sky, not at sources, of which a short exposure has few.
     stride = max(1, math.isqrt(pixels.size // _SAMPLE_PX))
     sample = pixels[::stride, ::stride].copy()

@@ -19,8 +19,9 @@ from cfht_iqa.features import Scaling
 from cfht_iqa.quality import cutouts_at, is_inside
 from cfht_iqa.som.files import TrainedMap
 
-__all__ = ["CUTOUT_PX", "PICKS", "CcdSources", "Representative", "choose", "schema"]
+__all__ = ["CUTOUT_PX", "FILE_NAME", "PICKS", "CcdSources", "Representative", "choose", "schema"]
 
+FILE_NAME: Final = "representatives.parquet"
 CUTOUT_PX: Final = 25
 _HALF: Final = CUTOUT_PX // 2
 PICKS: Final = ("largest", "centroid", "random")

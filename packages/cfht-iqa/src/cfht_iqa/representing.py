@@ -17,21 +17,20 @@ import pyarrow.parquet as pq
 from astro_common.errors import InputError, OutputError
 from astro_common.fits import open_fits
 from astro_common.jobs import Failure, run_units
-from astro_common.parquet import ParquetWriter, described, parquet_errors, read_metadata
+from astro_common.parquet import ParquetWriter, parquet_errors, read_metadata
 from astro_common.provenance import provenance
 from cfht_iqa.features import raw_features
 from cfht_iqa.megacam import exposure_name, read_ccd, read_exposure
 from cfht_iqa.quality import CcdQuality, measure_quality
-from cfht_iqa.representatives import CcdSources, Representative, choose, schema
+from cfht_iqa.representatives import FILE_NAME, CcdSources, Representative, choose, schema
 from cfht_iqa.som.files import TrainedMap, load_map
+from cfht_iqa.summary import SUMMARY_NAME, measured_columns, summary_schema
 
-__all__ = ["FILE_NAME", "SUMMARY_NAME", "Representing", "represent_exposures", "summary_schema"]
+__all__ = ["Representing", "represent_exposures"]
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME: Final = "representatives.parquet"
-SUMMARY_NAME: Final = "summary.parquet"
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 
 @dataclass(frozen=True)
@@ -83,28 +82,11 @@ class _Row:
     representative: Representative
     quality: CcdQuality
     exptime_s: float
+    pixel_scale_arcsec: float
+    shape: tuple[int, int]
     filter_name: str | None
     runid: str | None
     synthetic: bool
-
-
-def summary_schema() -> pa.Schema:
-    """Columns of the table of measurements that lies beside the images."""
-    texts = [
-        described("exposure", pa.string(), description="Name of the exposure", nullable=False),
-        described("ccd", pa.string(), description="EXTNAME of the CCD", nullable=False),
-        described("state", pa.string(), description="alive, half-dead or dead"),
-        described("exptime_s", pa.float64(), unit="s", description="Exposure time"),
-        described("filter", pa.string(), description="FILTER of the header"),
-        described("runid", pa.string(), description="RUNID of the header"),
-    ]
-    units = {"fwhm_arcsec": "arcsec", "repeat_arcsec": "arcsec", "background": "count"}
-    numbers = [
-        described(name, pa.float64(), unit=units.get(name, ""))
-        for name in CcdQuality(0).as_json()
-        if name != "n_sources"
-    ]
-    return pa.schema([*texts, described("n_sources", pa.int32()), *numbers])
 
 
 def represent_exposures(representing: Representing) -> tuple[dict[str, Any], list[Failure]]:
@@ -212,11 +194,11 @@ def _represent(unit: _Unit) -> list[_Row]:
         for header in exposure.ccds:
             ccd = read_ccd(file, header)
             part = table.filter(pc.equal(table["ccd"], ccd.name))
-            sources = ccd_sources(part, exposure.exposure, ccd.name, trained)
+            sources = _ccd_sources(part, exposure.exposure, ccd.name, trained)
             chosen = choose(sources, ccd.pixels, trained, pick=asked.pick, seed=asked.seed)
             measured = measure_quality(
                 ccd.pixels,
-                quality_columns(part),
+                _quality_columns(part),
                 pixel_scale_arcsec=exposure.pixel_scale_arcsec,
                 bias_adu=ccd.overscan_adu,
                 state=ccd.state,
@@ -228,6 +210,8 @@ def _represent(unit: _Unit) -> list[_Row]:
                     chosen,
                     measured,
                     exposure.exptime_s,
+                    exposure.pixel_scale_arcsec,
+                    ccd.pixels.shape,
                     exposure.filter_name,
                     exposure.runid,
                     exposure.synthetic,
@@ -243,7 +227,7 @@ def _columns(trained: TrainedMap) -> list[str]:
     return list(dict.fromkeys([*_ALWAYS, *trained.scaling.features]))
 
 
-def ccd_sources(table: pa.Table, exposure: str, ccd: str, trained: TrainedMap) -> CcdSources:
+def _ccd_sources(table: pa.Table, exposure: str, ccd: str, trained: TrainedMap) -> CcdSources:
     """Take the sources of a CCD from the rows of a catalogue."""
     values = raw_features(table, ["x_image", "y_image", "iso0", "background"])
     return CcdSources(
@@ -257,7 +241,7 @@ def ccd_sources(table: pa.Table, exposure: str, ccd: str, trained: TrainedMap) -
     )
 
 
-def quality_columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
+def _quality_columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
     """Take what `measure_quality` needs from the rows of a catalogue; no flag is flag 0."""
     values = raw_features(table, ["x_image", "y_image", "iso0", "background", "flags"])
     return {
@@ -307,9 +291,12 @@ def _write(
             "ccd": row.ccd,
             "state": row.state,
             "exptime_s": row.exptime_s,
+            "pixel_scale_arcsec": row.pixel_scale_arcsec,
+            "n_x": row.shape[1],
+            "n_y": row.shape[0],
             "filter": row.filter_name,
             "runid": row.runid,
-            **row.quality.as_json(),
+            **measured_columns(row.quality),
         }
         for row in rows
     ]

@@ -56,7 +56,14 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--filters", metavar="A,B", help="such as r.MP9601; by default any")
     parser.add_argument(
-        "--exptime-s", type=positive_float, metavar="V", help="of all; by default 60 to 500"
+        "--exptime-s", type=positive_float, metavar="V", help="of all; by default 60 to 600"
+    )
+    parser.add_argument(
+        "--pixel-scale-arcsec",
+        type=positive_float,
+        default=0.187,
+        metavar="V",
+        help="of another camera (0.187)",
     )
     parser.add_argument(
         "--format", choices=("fits", "fits.fz", "fits.gz"), default="fits", help="(fits)"
@@ -102,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
             half_dead=arguments.half_dead_ccd,
             star_share=arguments.star_share,
             margin=arguments.margin,
+            pixel_scale_arcsec=arguments.pixel_scale_arcsec,
             seed=arguments.seed,
         ),
         workers=arguments.workers,

@@ -6,7 +6,7 @@ import argparse
 import csv
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astro_common.command import (
     DONE,
@@ -18,6 +18,9 @@ from astro_common.command import (
 )
 from cfht_iqa.commands.options import add_exposures, add_header_values, fraction
 from cfht_iqa.commands.train import require_model_extra
+
+if TYPE_CHECKING:
+    from cfht_iqa.model.prediction import ExposureVerdict
 
 __all__ = ["add_parser"]
 
@@ -77,17 +80,23 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"exposures": [item.as_json() for item in verdicts], "failed": failed})
     elif arguments.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["exposure", "verdict", "rejected", *CLASSES, "reasons"])
+        writer.writerow(["exposure", "verdict", "rejected", *CLASSES, "support", "reasons"])
         for item in verdicts:
             shares = [f"{item.probabilities[name]:.4f}" for name in CLASSES]
             rejected = "yes" if item.is_rejected else "no"
             reasons = "; ".join(item.reasons)
-            writer.writerow([item.exposure, item.verdict, rejected, *shares, reasons])
+            row = [item.exposure, item.verdict, rejected, *shares, item.support, reasons]
+            writer.writerow(row)
     else:
         for item in verdicts:
-            doubt = ", uncertain" if item.is_rejected else ""
-            share = item.probabilities[item.verdict]
-            print(f"{item.exposure}: {item.verdict} ({share:.2f}{doubt}): {item.reasons[0]}")
+            print(f"{item.exposure}: {_headline(item)}: {item.reasons[0]}")
     if not outcome.failed:
         return DONE
     return PARTLY_FAILED if verdicts else FAILED
+
+
+def _headline(item: ExposureVerdict) -> str:
+    share = f"{item.probabilities[item.verdict]:.2f}"
+    if item.standing == "not judged":
+        return f"not judged (the network alone: {item.verdict}, {share})"
+    return f"{item.verdict} ({share}{', ' if item.standing else ''}{item.standing})"

@@ -51,7 +51,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the images; exit status 3 if some exposures failed."""
-    from cfht_iqa.representing import FILE_NAME, Representing, represent_exposures
+    from cfht_iqa.representatives import FILE_NAME
+    from cfht_iqa.representing import Representing, represent_exposures
 
     hdf5 = (arguments.output / FILE_NAME).with_suffix(".h5")
     if arguments.hdf5:

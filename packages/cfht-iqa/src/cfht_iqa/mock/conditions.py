@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cfht_iqa.classes import CLASSES
-from cfht_iqa.mock.detector import FILTERS, GAIN_E_PER_ADU, READ_NOISE_E
+from cfht_iqa.mock.detector import FILTERS, GAIN_E_PER_ADU, PIXEL_SCALE_ARCSEC, READ_NOISE_E
 
 __all__ = ["MARGINS", "Conditions", "draw_conditions"]
 
-_EXPOSURE_TIMES_S: Final = (60.0, 120.0, 240.0, 360.0, 500.0)
+# Drawn evenly by their logarithm.
+_EXPOSURE_TIMES_S: Final = (60.0, 600.0)
 
 Range = tuple[float, float]
 
@@ -70,6 +71,8 @@ class Conditions:
         By which the right half of each CCD is brighter.
     glow : tuple of float
         Scattered light: its share of the sky, x and y of its middle and its radius, in sides.
+    pixel_scale_arcsec : float
+        Side of a pixel.
     """
 
     label: str
@@ -82,11 +85,12 @@ class Conditions:
     gradient: tuple[float, float] = (0.0, 0.0)
     amplifier_step_adu: float = 0.0
     glow: tuple[float, float, float, float] = (0.0, 0.5, 0.5, 1.0)
+    pixel_scale_arcsec: float = PIXEL_SCALE_ARCSEC
 
     @property
     def sky_e(self) -> float:
         """Electrons per pixel from the sky (float)."""
-        return FILTERS[self.filter_name].sky_e_per_s * self.exptime_s
+        return _sky_e(self.filter_name, self.exptime_s, self.pixel_scale_arcsec)
 
     def as_json(self) -> dict[str, Any]:
         """The conditions as JSON can hold them (dict)."""
@@ -110,6 +114,7 @@ def draw_conditions(
     filter_name: str | None = None,
     exptime_s: float | None = None,
     margin: str = "clear",
+    pixel_scale_arcsec: float = PIXEL_SCALE_ARCSEC,
 ) -> Conditions:
     """Draw the conditions of an exposure of a class.
 
@@ -122,9 +127,11 @@ def draw_conditions(
     filter_name : str, optional
         Drawn by default.
     exptime_s : float, optional
-        Drawn by default, and then no two exposures have the same.
+        Drawn from 60 to 600 s by default, and then no two exposures have the same.
     margin : str, optional
         ``clear``: nothing lies near the limit between two classes. ``narrow``: up to it.
+    pixel_scale_arcsec : float, optional
+        Side of a pixel.
 
     Returns
     -------
@@ -141,7 +148,7 @@ def draw_conditions(
     if label not in CLASSES:
         raise ValueError(f"{label!r} is not one of {', '.join(CLASSES)}")
     name = filter_name or str(generator.choice(list(FILTERS)))
-    time = exptime_s or float(generator.choice(_EXPOSURE_TIMES_S)) + generator.uniform(0.0, 0.3)
+    time = exptime_s or float(np.exp(generator.uniform(*np.log(_EXPOSURE_TIMES_S))))
     limits = _MARGINS[margin]
     seeing = generator.uniform(*(limits.bad_seeing if label == "B_SEEING" else limits.good_seeing))
     track = np.array([[0.0, 0.0, 1.0]])
@@ -155,7 +162,7 @@ def draw_conditions(
     gradient = (generator.uniform(-flat, flat), generator.uniform(-flat, flat))
     step, glow = 0.0, (0.0, 0.5, 0.5, 1.0)
     if label == "BGP":
-        sky = FILTERS[name].sky_e_per_s * time
+        sky = _sky_e(name, time, pixel_scale_arcsec)
         noise = float(np.sqrt(sky + READ_NOISE_E**2))
         share, sigma = limits.background
         least, most = max(share * sky, sigma * noise), limits.background_factor
@@ -182,7 +189,14 @@ def draw_conditions(
         gradient=gradient,
         amplifier_step_adu=step,
         glow=glow,
+        pixel_scale_arcsec=pixel_scale_arcsec,
     )
+
+
+def _sky_e(filter_name: str, exptime_s: float, pixel_scale_arcsec: float) -> float:
+    # The sky of a filter is given for a pixel of MegaCam's.
+    share = (pixel_scale_arcsec / PIXEL_SCALE_ARCSEC) ** 2
+    return FILTERS[filter_name].sky_e_per_s * exptime_s * share
 
 
 def _trail(generator: np.random.Generator, length_arcsec: float) -> npt.NDArray[np.float64]:

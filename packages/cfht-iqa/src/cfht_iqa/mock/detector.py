@@ -32,7 +32,7 @@ class Filter:
     Attributes
     ----------
     sky_e_per_s : float
-        Electrons per pixel and second from a dark sky.
+        Electrons per pixel of MegaCam's size and second from a dark sky.
     zero_point_mag : float
         AB magnitude of one electron per second.
     """

@@ -69,6 +69,8 @@ class MockPlan:
         Share of the sources that are stars; the others are galaxies.
     margin : str
         See `draw_conditions`.
+    pixel_scale_arcsec : float
+        Of all CCDs; another one than MegaCam's stands for another camera.
     seed : int
         Of everything.
     """
@@ -85,6 +87,7 @@ class MockPlan:
     half_dead: int = -1
     star_share: float = 0.6
     margin: str = "clear"
+    pixel_scale_arcsec: float = PIXEL_SCALE_ARCSEC
     seed: int = 42
 
 
@@ -138,7 +141,12 @@ def write_mock(
         number = first + len(units)
         name = str(generator.choice(list(plan.filters))) if plan.filters else None
         conditions = draw_conditions(
-            label, generator, filter_name=name, exptime_s=plan.exptime_s, margin=plan.margin
+            label,
+            generator,
+            filter_name=name,
+            exptime_s=plan.exptime_s,
+            margin=plan.margin,
+            pixel_scale_arcsec=plan.pixel_scale_arcsec,
         )
         path = folder / f"{number}o.{plan.layout}"
         units[f"{number}o"] = _Unit(plan, conditions, number, path, overwrite)
@@ -223,8 +231,8 @@ def _primary_header(header: fits.Header, unit: _Unit) -> None:
     header["DATE-OBS"], header["UTC-OBS"] = start.split("T")
     header["FILTER"] = conditions.filter_name
     header["EXPTIME"] = (conditions.exptime_s, "[s]")
-    header["PIXSCAL1"] = (PIXEL_SCALE_ARCSEC, "[arcsec/pixel]")
-    header["PIXSCAL2"] = (PIXEL_SCALE_ARCSEC, "[arcsec/pixel]")
+    header["PIXSCAL1"] = (unit.plan.pixel_scale_arcsec, "[arcsec/pixel]")
+    header["PIXSCAL2"] = (unit.plan.pixel_scale_arcsec, "[arcsec/pixel]")
     header["NEXTEND"] = unit.plan.n_ccds
 
 
@@ -246,5 +254,5 @@ def _ccd_header(header: fits.Header, unit: _Unit, ccd: int) -> None:
     header["GAIN"] = (GAIN_E_PER_ADU, "[electron/ADU]")
     header["RDNOISE"] = (READ_NOISE_E, "[electron]")
     header["SATURATE"] = (FULL_SCALE_ADU, "[ADU]")
-    header["PIXSCAL1"] = (PIXEL_SCALE_ARCSEC, "[arcsec/pixel]")
+    header["PIXSCAL1"] = (unit.plan.pixel_scale_arcsec, "[arcsec/pixel]")
     header["BIASLEV"] = (BIAS_ADU, "[ADU]")

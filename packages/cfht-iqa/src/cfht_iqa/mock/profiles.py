@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy.fft import irfft2, next_fast_len, rfft2
 
 from cfht_iqa.mock.conditions import Conditions
-from cfht_iqa.mock.detector import PIXEL_SCALE_ARCSEC
 
 __all__ = ["PHASES", "StampBank", "moffat"]
 
@@ -48,10 +47,11 @@ class StampBank:
     """
 
     def __init__(self, conditions: Conditions, flip: bool, generator: np.random.Generator) -> None:
+        pixel_arcsec = conditions.pixel_scale_arcsec
         track = conditions.track_arcsec.copy()
-        track[:, :2] *= (-1.0 if flip else 1.0) / PIXEL_SCALE_ARCSEC
+        track[:, :2] *= (-1.0 if flip else 1.0) / pixel_arcsec
         reach = float(np.abs(track[:, :2]).max())
-        fwhm = conditions.seeing_arcsec / PIXEL_SCALE_ARCSEC
+        fwhm = conditions.seeing_arcsec / pixel_arcsec
         half = int(np.ceil(reach + 5.0 * fwhm + 8.0))
         self.size_px = 2 * half + 1
         fine = self.size_px * PHASES
@@ -63,7 +63,7 @@ class StampBank:
         star = rfft2(psf / psf.sum(), size) * rfft2(_path(track, fine), size)
         profiles = [star]
         for _ in range(_N_GALAXIES):
-            scale = generator.uniform(0.2, 0.7) / PIXEL_SCALE_ARCSEC
+            scale = generator.uniform(0.2, 0.7) / pixel_arcsec
             shape = generator.uniform(0.0, 0.6), generator.uniform(0.0, np.pi)
             disc = np.exp(-np.sqrt(_elliptical(x, y, *shape)) / scale)
             profiles.append(star * rfft2(disc / disc.sum(), (length, length)))

@@ -33,6 +33,7 @@ _THRESHOLD_COLUMNS: Final = ("fwhm_arcsec", "ellipticity", "background_range")
 _SUMMARY_COLUMNS: Final = (
     *_THRESHOLD_COLUMNS,
     "coherence",
+    "trail_arcsec",
     "repeated_fraction",
     "background_step",
     "background_sigma",

@@ -10,10 +10,13 @@ from typing import Any
 from astro_common.errors import InputError
 from astro_common.provenance import provenance
 from cfht_iqa.extraction.settings import ExtractionSettings
+from cfht_iqa.model.domain import domain_of
 from cfht_iqa.model.files import TrainedModel, check_model_free, save_model
 from cfht_iqa.model.inputs import CcdInputs, read_inputs
 from cfht_iqa.model.training import Training, fit_network
+from cfht_iqa.representatives import FILE_NAME
 from cfht_iqa.som.files import TrainedMap, load_map
+from cfht_iqa.summary import SUMMARY_NAME
 
 __all__ = ["build_model", "checked_inputs", "extraction_of"]
 
@@ -64,7 +67,8 @@ def build_model(
     main = {exposure: names[0] for exposure, names in labels.items()}
     fitted = fit_network(inputs, main, splits, trained_map.n_clusters, training)
     settings = training.as_json()
-    path = representatives / "representatives.parquet" if representatives.is_dir() else None
+    path = representatives / FILE_NAME if representatives.is_dir() else representatives
+    trained = [name for name, split in splits.items() if split == "train" and name in main]
     model = TrainedModel(
         fitted.network,
         trained_map,
@@ -73,9 +77,10 @@ def build_model(
         int(notes.get("seed", 42)),
         fitted.temperature,
         fitted.reject_below,
+        domain_of(path.with_name(SUMMARY_NAME), set(trained)),
         {
             **fitted.record,
-            "provenance": provenance("cfht-iqa", settings, [path or representatives]),
+            "provenance": provenance("cfht-iqa", settings, [path]),
         },
     )
     save_model(model, output, overwrite=overwrite)

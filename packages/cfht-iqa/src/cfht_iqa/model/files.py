@@ -16,12 +16,13 @@ from astro_common.atomic import atomic_path
 from astro_common.errors import InputError, OutputError
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.extraction.settings import ExtractionSettings
+from cfht_iqa.model.domain import Domain
 from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
 from cfht_iqa.som.files import MAP_NAMES, TrainedMap, load_map, save_map
 
 __all__ = ["MODEL_NAMES", "TrainedModel", "check_model_free", "load_model", "save_model"]
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 MODEL_NAMES: Final = ("model.safetensors", "model.json")
 
 
@@ -41,6 +42,8 @@ class TrainedModel:
         How representative sources are chosen.
     temperature, reject_below : float
         See `cfht_iqa.model.verdict`.
+    domain : Domain
+        Of what kind the exposures were that it was trained on.
     record : dict
         How it was trained.
     """
@@ -52,6 +55,7 @@ class TrainedModel:
     seed: int
     temperature: float
     reject_below: float
+    domain: Domain
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -93,6 +97,7 @@ def save_model(model: TrainedModel, folder: Path, *, overwrite: bool = False) ->
         "seed": model.seed,
         "temperature": model.temperature,
         "reject_below": model.reject_below,
+        "domain": model.domain.as_json(),
         "training": dict(model.record),
     }
     with atomic_path(folder / MODEL_NAMES[0], overwrite=overwrite) as partial:
@@ -127,6 +132,7 @@ def load_model(folder: Path) -> TrainedModel:
             raise ValueError(f"classes {description['classes']}")
         pick, seed = str(description["pick"]), int(description["seed"])
         numbers = float(description["temperature"]), float(description["reject_below"])
+        domain = Domain.from_json(description["domain"])
         record = dict(description.get("training", {}))
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a trained model") from error
@@ -144,4 +150,4 @@ def load_model(folder: Path) -> TrainedModel:
     if sizes != (trained_map.n_clusters, trained_map.som.n_nodes):
         raise InputError(path, "a network for another map", f"the map in {folder}")
     network.eval()
-    return TrainedModel(network, trained_map, extraction, pick, seed, *numbers, record)
+    return TrainedModel(network, trained_map, extraction, pick, seed, *numbers, domain, record)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cfht_iqa.classes import CLASSES
-from cfht_iqa.model.inputs import N_STATISTICS
+from cfht_iqa.model.statistics import N_STATISTICS
 from cfht_iqa.representatives import CUTOUT_PX
 
 __all__ = ["IqaNetwork", "NetworkConfiguration"]
@@ -86,10 +86,17 @@ class IqaNetwork(nn.Module):
             nn.Dropout(configuration.dropout),
         )
         self.statistics_mlp = nn.Sequential(
-            nn.BatchNorm1d(N_STATISTICS), nn.Linear(N_STATISTICS, 16), nn.ReLU()
+            nn.BatchNorm1d(N_STATISTICS),
+            # What is rarer than in training shall not outweigh all the rest.
+            nn.Hardtanh(-4.0, 4.0),
+            nn.Linear(N_STATISTICS, hidden),
+            nn.ReLU(),
+            # A second layer makes a limit sharp: what parts the classes is often one number.
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
         )
         fused = 2 * hidden * configuration.use_image + hidden * configuration.use_hits
-        fused += 16 * configuration.use_statistics
+        fused += hidden * configuration.use_statistics
         self.head = nn.Sequential(
             nn.Dropout(configuration.dropout),
             nn.Linear(fused, hidden),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +15,9 @@ import torch
 from astro_common.errors import InputError
 from astro_common.jobs import Outcome, run_units
 from cfht_iqa.classes import CLASSES
+from cfht_iqa.exposure_quality import exposure_measures
 from cfht_iqa.extraction import extract_ccd
+from cfht_iqa.extraction.emptiness import why_empty
 from cfht_iqa.extraction.settings import Sources
 from cfht_iqa.megacam import exposure_name, iterate_ccds, read_exposure
 from cfht_iqa.model.files import TrainedModel, load_model
@@ -24,7 +25,7 @@ from cfht_iqa.model.inputs import inputs_of
 from cfht_iqa.model.training import log_probabilities
 from cfht_iqa.model.verdict import pooled_probabilities
 from cfht_iqa.quality import CcdQuality, measure_quality
-from cfht_iqa.reasons import exposure_measures, reasons_for
+from cfht_iqa.reasons import SUPPORTS, assess
 from cfht_iqa.representatives import CcdSources, Representative, choose
 
 __all__ = ["ExposureVerdict", "Predicting", "judge_exposure", "predict_exposures"]
@@ -73,8 +74,10 @@ class ExposureVerdict:
         The likeliest class.
     probabilities : dict of str to float
         By class.
+    support : str
+        Whether measurements bear the verdict out; see `cfht_iqa.reasons`.
     is_rejected : bool
-        Too uncertain, or of too few sources to measure any shape: a person should look.
+        Too uncertain, or not borne out by measurements: a person should look.
     synthetic : bool
         Whether the file says that it is synthetic.
     header : dict
@@ -84,7 +87,7 @@ class ExposureVerdict:
     measures : dict of str to float
         See `exposure_measures`.
     reasons : list of str
-        See `reasons_for`.
+        See `cfht_iqa.reasons.assess`.
     representatives : dict of str to Representative
         By CCD.
     thumbnails : dict of str to ndarray of float32, shape (n_y, n_x)
@@ -94,6 +97,7 @@ class ExposureVerdict:
     exposure: str
     verdict: str
     probabilities: dict[str, float]
+    support: str
     is_rejected: bool
     synthetic: bool
     header: dict[str, Any]
@@ -103,6 +107,18 @@ class ExposureVerdict:
     representatives: dict[str, Representative] = field(default_factory=dict)
     thumbnails: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
+    @property
+    def standing(self) -> str:
+        """What a person should know first: `support` if it is wanting, else perhaps ``uncertain``.
+
+        A verdict that cannot be checked, or of an exposure unlike those trained on, is none.
+        """
+        if self.support in SUPPORTS[2:]:
+            return "not judged"
+        if self.support != SUPPORTS[0]:
+            return self.support
+        return "uncertain" if self.is_rejected else ""
+
     def as_json(self) -> dict[str, Any]:
         """The verdict as JSON can hold it, without the images."""
         return {
@@ -110,6 +126,7 @@ class ExposureVerdict:
             "verdict": self.verdict,
             "probabilities": self.probabilities,
             "rejected": self.is_rejected,
+            "support": self.support,
             "synthetic": self.synthetic,
             **self.header,
             "reasons": self.reasons,
@@ -209,6 +226,7 @@ def judge_exposure(
     chosen: list[Representative] = []
     measured: list[CcdQuality] = []
     thumbnails: dict[str, npt.NDArray[np.float32]] = {}
+    empty: list[str] = []
     for ccd in iterate_ccds(exposure):
         found = extract_ccd(
             ccd,
@@ -217,6 +235,8 @@ def judge_exposure(
             saturation_adu=exposure.saturation_adu,
             source=path,
         )
+        if not len(found["X_IMAGE"]):
+            empty.append(why_empty(ccd, model.extraction))
         features = _features(found, model, exposure.exptime_s)
         sources = CcdSources(
             exposure.exposure,
@@ -244,19 +264,27 @@ def judge_exposure(
         )
     inputs = inputs_of(exposure.exposure, names, chosen, measured)
     if not len(inputs):
-        raise InputError(path, f"no sources on any of its {len(names)} CCDs", "an image of the sky")
+        raise InputError(
+            path,
+            f"not judged: no sources on any of its {len(names)} CCDs ({empty[0]})",
+            "an image of the sky",
+        )
     logs = log_probabilities(model.network, inputs)
     pooled = pooled_probabilities(logs, model.temperature)
     verdict = CLASSES[int(pooled.argmax())]
     measures = exposure_measures(measured)
+    shape = max((header.shape for header in exposure.ccds), key=lambda sides: sides[0] * sides[1])
+    outside = model.domain.differences(exposure.pixel_scale_arcsec, shape)
+    assessed = assess(verdict, measures, outside)
     threshold = model.reject_below if reject_below is None else reject_below
     own = dict(zip(inputs.ccds, np.exp(logs), strict=True))
     return ExposureVerdict(
         exposure.exposure,
         verdict,
         _named(pooled),
-        # Where no shape could be measured, a sure network is no witness.
-        bool(pooled.max() < threshold or not math.isfinite(measures["fwhm_arcsec"])),
+        assessed.support,
+        # Against measurements, or where none can be made, a sure network is no witness.
+        bool(pooled.max() < threshold or assessed.support != SUPPORTS[0]),
         exposure.synthetic,
         {
             "exptime_s": exposure.exptime_s,
@@ -269,7 +297,7 @@ def judge_exposure(
             for name, state, quality in zip(names, states, measured, strict=True)
         ],
         measures,
-        reasons_for(verdict, measures),
+        assessed.reasons,
         dict(zip(names, chosen, strict=True)),
         thumbnails,
     )

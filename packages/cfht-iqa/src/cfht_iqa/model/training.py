@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from astro_common.errors import InputError
 from cfht_iqa.classes import CLASSES
+from cfht_iqa.model.augmentation import forgotten, resampled, turned
 from cfht_iqa.model.inputs import CcdInputs
 from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
 from cfht_iqa.model.verdict import (
@@ -28,7 +29,6 @@ from cfht_iqa.model.verdict import (
     pooled_probabilities,
     rejection_threshold,
 )
-from cfht_iqa.representatives import CUTOUT_PX
 
 __all__ = ["Fitted", "Training", "class_weights", "fit_network", "log_probabilities"]
 
@@ -111,8 +111,9 @@ class _Module(lightning.LightningModule):
         n_clusters = self.network.configuration.n_clusters
         count = int(torch.randint(1 + n_clusters // 6, 1 + (n_clusters + 1) // 2, ()))
         tiles = torch.randperm(n_clusters)[:count]
-        hits = _resampled(hits, n_clusters)
-        logits = self.network(_augmented(image), hits, statistics, tiles)
+        hits = resampled(hits, n_clusters)
+        statistics = forgotten(statistics)
+        logits = self.network(turned(image), hits, statistics, tiles)
         weight: Any = self.class_weight
         loss = functional.cross_entropy(logits, label, weight=weight, label_smoothing=0.03)
         self.losses.append(float(loss.detach()))
@@ -278,30 +279,6 @@ def _run(
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
-
-
-def _augmented(image: Tensor) -> Tensor:
-    """Mirror and turn the tiles of each CCD alike: the sky has no up."""
-    n = len(image)
-    tiles = image.reshape(n, CUTOUT_PX, -1, CUTOUT_PX)
-    flip_x, flip_y, turn = (torch.rand(n, 1, 1, 1) < 0.5 for _ in range(3))
-    tiles = torch.where(flip_x, tiles.flip(3), tiles)
-    tiles = torch.where(flip_y, tiles.flip(1), tiles)
-    return torch.where(turn, tiles.transpose(1, 3), tiles).reshape(image.shape)
-
-
-def _resampled(hits: Tensor, n_clusters: int) -> Tensor:
-    """In half of the batches, the hits as a shallower exposure with few sources would have them."""
-    if torch.rand(()) < 0.5:
-        return hits
-    # 6 to 300 sources, evenly by their logarithm.
-    count = int(torch.exp(torch.empty(()).uniform_(1.8, 5.7)))
-    parts = []
-    for shares in (hits[:, :n_clusters], hits[:, n_clusters:]):
-        drawn = torch.multinomial(shares + 1e-9, count, replacement=True)
-        found = torch.zeros_like(shares)
-        parts.append(found.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=found.dtype)))
-    return torch.cat(parts, dim=1) / count
 
 
 def log_probabilities(network: IqaNetwork, inputs: CcdInputs) -> np.ndarray[Any, Any]:

@@ -18,7 +18,7 @@ from cfht_iqa import __version__
 from cfht_iqa.classes import CLASS_COLOURS, CLASS_MEANINGS, CLASSES
 from cfht_iqa.model.files import TrainedModel
 from cfht_iqa.model.prediction import ExposureVerdict
-from cfht_iqa.reasons import LIMITS
+from cfht_iqa.reasons import limits_for
 from cfht_iqa.report.mosaic_figure import mosaic_figure
 from cfht_iqa.report.representative_figure import representative_figure
 from cfht_iqa.report.som_figures import component_planes, describe, map_overview
@@ -34,7 +34,7 @@ body { font: 15px/1.45 'DejaVu Sans', Helvetica, Arial, sans-serif; color: #1a1a
 h1 { font-size: 1.5em; } h2 { font-size: 1.2em; border-top: 1px solid #d9d9d9; padding-top: 1em; }
 table { border-collapse: collapse; margin: 0.6em 0; } th, td { padding: 0.2em 0.7em;
   text-align: right; border-bottom: 1px solid #e6e6e6; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; } img { max-width: 100%; height: auto; }
+th:first-child, td:first-child, .told { text-align: left; } img { max-width: 100%; height: auto; }
 .verdict { border-left: 0.5em solid; padding-left: 0.5em; font-weight: bold; }
 .banner { background: #b34700; color: #fff; font-weight: bold; padding: 0.4em 0.8em; }
 .beyond { font-weight: bold; color: #8a2f00; } .note { color: #5a5a5a; }
@@ -44,14 +44,20 @@ th:first-child, td:first-child { text-align: left; } img { max-width: 100%; heig
 
 _MEASURES: Final = (
     ("fwhm_arcsec", "seeing (median FWHM)", "{:.2f} arcsec"),
+    ("fwhm_error_arcsec", "its standard error", "{:.2f} arcsec"),
     ("ellipticity", "ellipticity (median)", "{:.2f}"),
-    ("coherence", "coherence of the elongation", "{:.2f}"),
-    ("position_angle_deg", "direction of the elongation", "{:.0f} deg"),
+    ("trail_arcsec", "trail that all sources have", "{:.2f} arcsec"),
+    ("trail_least_arcsec", "at least, by two standard errors", "{:.2f} arcsec"),
+    ("trail_most_arcsec", "at most, by two standard errors", "{:.2f} arcsec"),
+    ("coherence", "coherence of the ellipticities", "{:.2f}"),
+    ("position_angle_deg", "direction of the trail", "{:.0f} deg"),
     ("repeated_fraction", "sources repeated at one offset", "{:.2f}"),
+    ("repeat_arcsec", "that offset", "{:.1f} arcsec"),
     ("background_range", "background range over the sky", "{:.3f}"),
     ("background_sigma", "background range over the noise", "{:.2f}"),
     ("background_step", "step between the halves, over the sky", "{:.3f}"),
     ("n_sources", "sources", "{:.0f}"),
+    ("n_shapes", "bright, unsaturated and whole", "{:.0f}"),
 )
 
 
@@ -112,8 +118,8 @@ def _picture(figure: Figure, text: str) -> str:
     return f"<img src='data:image/png;base64,{content}' alt='{html.escape(text, quote=True)}'>"
 
 
-def _colour(verdict: str) -> str:
-    return CLASS_COLOURS.get(verdict, "#5a5a5a")
+def _colour(item: ExposureVerdict) -> str:
+    return "#5a5a5a" if item.standing == "not judged" else CLASS_COLOURS[item.verdict]
 
 
 def _overview(verdicts: Sequence[ExposureVerdict], failed: Sequence[tuple[str, str]]) -> str:
@@ -122,15 +128,16 @@ def _overview(verdicts: Sequence[ExposureVerdict], failed: Sequence[tuple[str, s
     for item in verdicts:
         shares = "".join(f"<td>{item.probabilities[name]:.2f}</td>" for name in CLASSES)
         name = html.escape(item.exposure)
-        doubt = "look at it" if item.is_rejected else ""
+        reason = html.escape(item.reasons[0])
+        told = f"<b>{item.standing}</b>: {reason}" if item.standing else reason
         rows.append(
             f"<tr><td><a href='#{name}'>{name}</a></td>"
-            f"<td><span class='verdict' style='border-color:{_colour(item.verdict)}'>"
-            f"{item.verdict}</span></td>{shares}<td>{doubt}</td></tr>"
+            f"<td class='told'><span class='verdict' style='border-color:{_colour(item)}'>"
+            f"{'?' if item.standing == 'not judged' else item.verdict}</span></td>{shares}"
+            f"<td class='told'>{told}</td></tr>"
         )
-    table = (
-        f"<table><tr><th>exposure</th><th>verdict</th>{head}<th></th></tr>{''.join(rows)}</table>"
-    )
+    head = f"<tr><th>exposure</th><th class='told'>verdict</th>{head}<th class='told'>why</th></tr>"
+    table = f"<table>{head}{''.join(rows)}</table>"
     lines = "".join(
         f"<li>{html.escape(name)}: {html.escape(reason)}</li>" for name, reason in failed
     )
@@ -159,11 +166,15 @@ def _exposure(item: ExposureVerdict) -> str:
             representative_figure(item.exposure, images, counts),
             f"representative image of {item.exposure}",
         )
-    share = item.probabilities[item.verdict]
+    said = f"({CLASS_MEANINGS[item.verdict]}), probability {item.probabilities[item.verdict]:.2f}"
+    word = item.verdict
+    if item.standing == "not judged":
+        word, said = item.standing, f"(the network alone: {word} {said})"
+    elif item.standing:
+        said = f"{said}, {item.standing}"
     return (
-        f"<h2 id='{name}'>{name}: <span class='verdict' style='border-color:"
-        f"{_colour(item.verdict)}'>{item.verdict}</span> ({CLASS_MEANINGS[item.verdict]}), "
-        f"probability {share:.2f}{', uncertain' if item.is_rejected else ''}</h2>"
+        f"<h2 id='{name}'>{name}: <span class='verdict' style='border-color:{_colour(item)}'>"
+        f"{word}</span> {said}</h2>"
         f"<p class='note'>{told}</p><div class='parts'><div>{mosaic}</div>"
         f"<div><ul>{reasons}</ul>{_measures(item.measures)}</div></div><p>{tiles}</p>"
     )
@@ -178,16 +189,19 @@ def _most_telling(item: ExposureVerdict) -> list[str]:
 
 def _measures(measures: Mapping[str, float]) -> str:
     rows = []
+    limits = limits_for(measures)
     for key, text, form in _MEASURES:
         value = measures[key]
         shown = form.format(value) if math.isfinite(value) else "not measured"
-        limit = LIMITS.get(key)
+        if key == "repeat_arcsec" and not measures["repeated_fraction"] > 0.0:
+            shown = "none"
+        limit = limits.get(key)
         beyond = limit is not None and math.isfinite(value) and value > limit
         mark = " class='beyond'" if beyond else ""
-        limited = "" if limit is None else f"{limit:g}"
+        limited = "" if limit is None else f"{limit:.3g}"
         rows.append(f"<tr><td>{text}</td><td{mark}>{shown}</td><td>{limited}</td></tr>")
     return (
-        "<table><tr><th>median over the CCDs</th><th>measured</th><th>limit</th></tr>"
+        "<table><tr><th>of all CCDs</th><th>measured</th><th>limit</th></tr>"
         f"{''.join(rows)}</table>"
     )
 

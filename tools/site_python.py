@@ -59,6 +59,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "cfht_iqa.som",
         "cfht_iqa.representatives",
         "cfht_iqa.quality",
+        "cfht_iqa.exposure_quality",
+        "cfht_iqa.reasons",
         "cfht_iqa.labels",
         "cfht_iqa.configuration",
         "cfht_iqa.model.prediction",

@@ -88,7 +88,8 @@ def test_a_fault_is_named_isolated_and_mended(own_tree, run, plateifus, kind, sp
     assert status == 3
     assert list(failures(own_tree)) == names[:1]
     assert words in failures(own_tree)[names[0]]
-    assert err.count("\n") == 1
+    # Old versions of matplotlib warn of their own settings.
+    assert len([line for line in err.splitlines() if "matplotlib" not in line]) == 1
     assert names[0] in err
     assert not (own_tree / f"processed/cubes/{names[0].split('-')[0]}/{names[0]}.h5").exists()
     assert (own_tree / f"processed/cubes/{names[1].split('-')[0]}/{names[1]}.h5").exists()

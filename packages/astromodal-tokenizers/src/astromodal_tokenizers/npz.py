@@ -34,7 +34,8 @@ _DAMAGE = (
     ValueError,
     KeyError,
     EOFError,
-    NotImplementedError,
+    # A flag says that an entry is encrypted, or packed in a way that is not known.
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -105,7 +105,7 @@ def _read_array(path: Path, n_dimensions: int) -> npt.NDArray[Any]:
         raise InputError(
             path, "a MATLAB 7.3 file", "version 4 to 7", "save it with -v7 in MATLAB"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, EOFError, MatReadError) as error:
+    except (OSError, ValueError, TypeError, LookupError, EOFError, MatReadError) as error:
         raise InputError(path, f"cannot be read ({error})", "a .mat file") from error
     if values.dtype.kind not in "iuf" or values.size == 0:
         raise InputError(path, f"an array of {values.dtype}", kind)

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from astro_common.benchmarking import Result, note, parser, peer_versions, report, require
+from sdss_spectra.model.alignment import fit_alignment
 from sdss_spectra.model.architecture import Network, forward
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins
@@ -35,7 +36,10 @@ def main() -> None:
         Bins(CLASSES),
     )
     random = np.random.default_rng(arguments.seed)
-    flux = random.uniform(0.5, 1.5, (arguments.spectra, 2048)).astype(np.float32)
+    flux = random.normal(1.0, 0.05, (arguments.spectra, 2048)).astype(np.float32)
+    # Lines of seven kinds: spectra of noise alone would be moved at random.
+    kind = np.arange(arguments.spectra) % len(CLASSES)
+    flux[(np.arange(2048)[None] // 8 % 29 == 4 * kind[:, None] + 1)] *= 0.6
     mask = np.zeros(flux.shape, bool)
     tf = load_tensorflow()
     keras_model = build(tf, network, (2048, inputs.num_channels), len(bins.codes))
@@ -50,6 +54,7 @@ def main() -> None:
     whole = Model(
         network, inputs, bins, Preprocessing(grid=grid), [weights] * members,
         templates=fit_templates(*log_flux(flux[:350], mask[:350]), classes, code),
+        alignment=fit_alignment(flux[:350], mask[:350], classes, code, 2e-4),
     )  # fmt: skip
     seconds = {"ours": np.inf, "Keras": np.inf, "whole": np.inf}
     for _ in range(arguments.repeats):
@@ -79,8 +84,8 @@ def main() -> None:
     result = Result(
         "sdss-spectra",
         "Prediction and training input",
-        f"{arguments.spectra} spectra of 2,048 pixels; the default model is {members} networks and "
-        "the templates",
+        f"{arguments.spectra} spectra of 2,048 pixels; the default model is {members} networks, "
+        "the templates and the alignment",
         versions=peer_versions("numpy", "tensorflow"),
     )
     result.measured("default model, without TensorFlow", seconds["whole"])

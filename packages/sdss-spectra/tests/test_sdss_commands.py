@@ -275,6 +275,7 @@ def test_an_interrupted_run_leaves_nothing(classes, tmp_path):
         ["train", "DATA", "-o", "t", "--kernels", "4,x"],
         ["train", "DATA", "-o", "t", "--dropout", "2"],
         ["pipeline", "DATA", "--input-length", "8"],
+        ["pipeline", "DATA", "--plot-output", "x.png"],
         ["plot", "DATA", "-o", "x.jpeg"],
     ],
 )

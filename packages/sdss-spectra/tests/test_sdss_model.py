@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sdssfiles import write_classes
 
 from sdss_spectra.baselines import BASELINES
@@ -247,9 +249,29 @@ def test_bins_hold_the_subtype():
     target = bins.targets(np.array([1, 2, 0]), np.array([42.0, np.nan, np.nan]), 1.0)
     assert target.sum(axis=1) == pytest.approx(1.0)
     assert bins.class_probabilities(target.astype(float))[0, 1] > 0.95
-    assert bins.expected_code(target.astype(float))[0] == pytest.approx(42.0, abs=0.05)
+    assert bins.median_code(target.astype(float))[0] == pytest.approx(42.0, abs=0.05)
     assert target[1, 20] == 1.0
     assert np.allclose(target[2, :10], 0.1)
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=30, max_size=30).filter(lambda v: sum(v) > 0.1))
+def test_the_subtype_is_the_median_of_its_distribution(share):
+    bins = Bins(("F", "G", "K"))
+    share = np.array(share) / np.sum(share)
+    place = bins.median_code(share[None])[0] + 0.5
+    edges = 30.0 + np.arange(31)
+    below = np.interp(place, edges, np.concatenate([[0.0], np.cumsum(share)]))
+    assert 30.0 <= place <= 60.0
+    assert below == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_second_type_far_off_does_not_draw_the_subtype():
+    bins = Bins(("A", "F", "M", "WD"))
+    share = np.full(31, 1e-9)
+    share[[4, 25, 30]] = 0.5, 0.3, 0.2
+    # A4 has more than half of what the sequence has; the mean would be a K star.
+    assert bins.median_code(share[None])[0] == pytest.approx(24.0, abs=0.5)
+    assert np.isnan(Bins(("WD", "CV")).median_code(np.array([[0.5, 0.5]])))
 
 
 def test_channels_tell_lines_and_continuum_apart():

@@ -155,7 +155,8 @@ def test_outputs_are_kept_unless_overwrite(spec, tmp_path, run):
 def test_the_same_command_writes_the_same_bytes(classes, tmp_path, run, verb):
     extra = ["--created-at", "2024-01-01"] if verb == "manifest" else []
     for name, workers in (("a.csv", 1), ("b.csv", 2), ("a.parquet", 1), ("b.parquet", 1)):
-        run(verb, classes, "-o", tmp_path / name, "--workers", workers, *extra)
+        status, _, err = run(verb, classes, "-o", tmp_path / name, "--workers", workers, *extra)
+        assert status == 0, err
     for suffix in ("csv", "parquet"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from sdss_spectra.dataset import load_dataset
+import numpy as np
+
+from sdss_spectra.dataset import Dataset, load_dataset
+from sdss_spectra.evaluation import paired_difference
 from sdss_spectra.labels.catalogue import Catalogue
-from sdss_spectra.model.run import RunSettings, train_on
+from sdss_spectra.model.run import Run, RunSettings, train_on
 from sdss_spectra.survey import Account
 from sdss_spectra.tables import column
 
@@ -23,7 +26,7 @@ COLUMNS: Final = (
     column("description", "string", "what differs from the baseline"),
     column("accuracy", "float64", "accuracy on the test set"),
     column("macro_f1", "float64", "mean F1 of the classes of the test set"),
-    column("notes", "string", "spectra, stars, interval of the accuracy over stars, seed"),
+    column("notes", "string", "spectra, stars, intervals over stars, seed"),
 )
 
 
@@ -50,8 +53,12 @@ EXPERIMENTS: Final[dict[str, tuple[str, Callable[[RunSettings], RunSettings]]]] 
         lambda settings: _seen(settings, with_shape=True),
     ),
     "No_RV_Correction": (
-        "velocities are not taken out",
+        "velocities of the files are not taken out; lines are still aligned",
         lambda settings: _prepared(settings, rest_frame=False),
+    ),
+    "No_Alignment": (
+        "spectra stay at the velocity of their file, their lines are not looked for",
+        lambda settings: replace(settings, with_alignment=False),
     ),
     "No_ivar": (
         "pixels without ivar are kept, and the network knows neither errors nor gaps",
@@ -112,6 +119,7 @@ def run_ablation(
     """
     rows: list[dict[str, Any]] = []
     account = Account()
+    baseline: dict[str, bool] | None = None
     for name in experiments or list(EXPERIMENTS):
         description, change = EXPERIMENTS[name]
         changed = change(settings)
@@ -127,17 +135,14 @@ def run_ablation(
         account = dataset.account
         found = train_on(dataset, changed)
         test = found.test
-        if test is None:
-            notes = "no spectra were held out"
-        else:
-            low, high = test["accuracy_interval_95"] or (None, None)
-            spread = "" if low is None else f", 95 % interval {low:.3f} to {high:.3f}"
-            notes = (
-                f"{test['spectra']} spectra of {test['stars']} stars{spread}, seed {settings.seed}"
-            )
-            checked = found.model.record["validation_accuracy"]
-            if checked is not None:
-                notes += f"; accuracy on the validation set {checked:.3f}"
+        notes = "no spectra were held out"
+        if test is not None:
+            right, stars = _right(dataset, found)
+            notes = _notes(found, settings.seed)
+            if name == "Baseline":
+                baseline = right
+            elif baseline is not None:
+                notes += f"; {_difference(right, baseline, stars, settings.seed)}"
             logger.info("%s: accuracy %.3f", name, test["accuracy"])
         rows.append(
             {
@@ -149,3 +154,44 @@ def run_ablation(
             }
         )
     return rows, account
+
+
+def _right(dataset: Dataset, found: Run) -> tuple[dict[str, bool], dict[str, str]]:
+    """Whether each spectrum of the test set is told right, and its star, by spec_id."""
+    tested = [number for number, part in enumerate(found.parts) if part == "test"]
+    chosen = dataset.subset(tested)
+    shares, _ = found.model.predict(*chosen.arrays())
+    told = np.asarray(found.model.bins.classes)[shares.argmax(axis=1)]
+    names = [item.spec_id for item in chosen.items]
+    right = [bool(a == b) for a, b in zip(told, chosen.names, strict=True)]
+    return (
+        dict(zip(names, right, strict=True)),
+        {name: found.groups[n] for name, n in zip(names, tested, strict=True)},
+    )
+
+
+def _notes(found: Run, seed: int) -> str:
+    test = found.test or {}
+    low, high = test["accuracy_interval_95"] or (None, None)
+    spread = "" if low is None else f", 95 % interval {low:.3f} to {high:.3f}"
+    text = f"{test['spectra']} spectra of {test['stars']} stars{spread}, seed {seed}"
+    checked = found.model.record["validation_accuracy"]
+    return text if checked is None else f"{text}; accuracy on the validation set {checked:.3f}"
+
+
+def _difference(
+    right: Mapping[str, bool], baseline: Mapping[str, bool], stars: Mapping[str, str], seed: int
+) -> str:
+    """How much more often the experiment is right than the baseline, on the same spectra."""
+    shared = [name for name in right if name in baseline]
+    if not shared:
+        return "no spectrum is in the baseline's test set too"
+    told = paired_difference(
+        np.array([right[name] for name in shared]),
+        np.array([baseline[name] for name in shared]),
+        [stars[name] for name in shared],
+        seed=seed,
+    )
+    low, high = told["interval_95"] or (None, None)
+    spread = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
+    return f"accuracy less the baseline's {told['difference']:+.3f}{spread}"

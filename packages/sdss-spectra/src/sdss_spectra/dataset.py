@@ -52,6 +52,8 @@ class Item:
         Resolving power.
     data_release : str or None
         As RUN2D tells.
+    is_synthetic : bool
+        Whether the file says that no star was observed.
     """
 
     spec_id: str
@@ -66,6 +68,7 @@ class Item:
     wavelength_max: float | None
     resolution: float | None
     data_release: str | None
+    is_synthetic: bool
 
 
 def item_of(spectrum: Spectrum, spec_id: str, path: str, settings: Preprocessing) -> Item:
@@ -88,6 +91,7 @@ def item_of(spectrum: Spectrum, spec_id: str, path: str, settings: Preprocessing
         wavelength_max=float(wavelength[-1]) if len(wavelength) else None,
         resolution=resolving_power(spectrum)[0],
         data_release=release_of(spectrum.cards),
+        is_synthetic=spectrum.is_synthetic,
     )
 
 
@@ -127,6 +131,11 @@ class Dataset:
     def codes(self) -> npt.NDArray[np.float64]:
         """Subtype codes, NaN where unknown (ndarray)."""
         return np.array([np.nan if c.code is None else c.code for c in self.classes])
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether any of the items is synthetic (bool)."""
+        return any(item.is_synthetic for item in self.items)
 
     def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Flux, ivar and mask of all items, shape (n, n_pixels)."""

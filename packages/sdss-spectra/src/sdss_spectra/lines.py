@@ -22,6 +22,7 @@ from sdss_spectra.preprocessing.steps import Cleaned, Preprocessing, clean
 from sdss_spectra.spectrum import Spectrum
 from sdss_spectra.tables import column
 from sdss_spectra.velocity import frame_velocity_kms
+from sdss_spectra.wavelength import C_KMS
 
 __all__ = ["COLUMNS", "LineSettings", "find_lines", "spectrum_lines"]
 
@@ -170,7 +171,7 @@ def _measure(
     centre = float(wavelength[peak])
     if weight.sum() > 0:
         centre = float((weight * wavelength[near]).sum() / weight.sum())
-    line = nearest_line(centre, centre * settings.tolerance_kms / 299792.458)
+    line = nearest_line(centre, centre * settings.tolerance_kms / C_KMS)
     return {
         "wavelength_A": centre,
         "kind": kind,
@@ -211,7 +212,7 @@ def own_grid(spectrum: Spectrum) -> LogGrid:
     """A grid of 1e-4 dex over the range of a spectrum at rest, as SDSS's own pixels are."""
     wavelength = spectrum.solution.vacuum
     velocity, _ = frame_velocity_kms(spectrum)
-    shift = np.log10(1.0 + (velocity or 0.0) / 299792.458)
+    shift = np.log10(1.0 + (velocity or 0.0) / C_KMS)
     # A start on whole steps makes grids of different spectra share their pixels.
     start = round(float(np.ceil((np.log10(wavelength[0]) - shift) * 1e4)) * 1e-4, 4)
     stop = float(np.log10(wavelength[-1]) - shift)

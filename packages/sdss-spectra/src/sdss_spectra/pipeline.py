@@ -73,9 +73,11 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
         if arguments.output is not None:
             write_run(arguments.output, found)
     if arguments.history_plot is not None:
-        draw_history(found.history.rows, arguments.history_plot, overwrite=True)
-    if arguments.plot_example is not None:
-        _draw_example(arguments)
+        draw_history(
+            found.history.rows, arguments.history_plot, overwrite=True,
+            synthetic=dataset.is_synthetic,
+        )  # fmt: skip
+    _draw_example(arguments)
     if not arguments.no_show_history:
         _show(found.history.rows)
     last = found.history.rows[-1]
@@ -179,8 +181,9 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             check_table(path, getattr(arguments, kind), arguments.overwrite)
-    for name in ("history_plot", "plot_output"):
-        path = getattr(arguments, name)
+    if arguments.plot_output is not None and arguments.plot_example is None:
+        raise ConfigurationError("--plot-output", "no spectrum to draw", "--plot-example FILE too")
+    for path in (arguments.history_plot, _example_path(arguments)):
         if path is None:
             continue
         if path.suffix.lower() not in (".png", ".svg", ".pdf"):
@@ -268,17 +271,27 @@ def _write_tables(
     )
 
 
-def _draw_example(arguments: argparse.Namespace) -> None:
+def _example_path(arguments: argparse.Namespace) -> Path | None:
+    """Where the example is drawn; None if none is asked for."""
     from sdss_spectra.files import stem_of
+
+    if arguments.plot_example is None:
+        return None
+    given: Path | None = arguments.plot_output
+    if given is not None:
+        return given
+    folder = Path() if arguments.history_plot is None else arguments.history_plot.parent
+    return folder / f"{stem_of(arguments.plot_example)}-lines.png"
+
+
+def _draw_example(arguments: argparse.Namespace) -> None:
     from sdss_spectra.readers import read_spectrum
     from sdss_spectra.reporting.spectrum_figure import draw_spectrum
 
-    output = arguments.plot_output
-    if output is None:
-        folder = Path() if arguments.history_plot is None else arguments.history_plot.parent
-        output = folder / f"{stem_of(arguments.plot_example)}-lines.png"
-    draw_spectrum(read_spectrum(arguments.plot_example), output, overwrite=True)
-    logger.info("%s: drawn", output)
+    output = _example_path(arguments)
+    if output is not None:
+        draw_spectrum(read_spectrum(arguments.plot_example), output, overwrite=True)
+        logger.info("%s: drawn", output)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

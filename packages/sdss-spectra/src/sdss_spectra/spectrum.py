@@ -136,6 +136,11 @@ class Spectrum:
         """File, and row where the file has many (str)."""
         return self.path.name if self.row is None else f"{self.path.name}[{self.row}]"
 
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the file says that no star was observed (bool)."""
+        return self.cards.get("SYNTHET") is True
+
     def signal_to_noise(self) -> float | None:
         """Median of flux times sqrt(ivar) over the pixels with ivar > 0 (float), or None."""
         if self.ivar is None:

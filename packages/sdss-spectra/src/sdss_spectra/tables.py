@@ -22,7 +22,6 @@ from astro_common.errors import ConfigurationError, OutputError
 from astro_common.parquet import ParquetWriter
 
 __all__ = [
-    "FORMATS",
     "Column",
     "check_output",
     "check_table",
@@ -31,8 +30,6 @@ __all__ = [
     "table_format",
     "write_table",
 ]
-
-FORMATS = ("csv", "parquet")
 
 Column = pa.Field
 _ROWS_AT_ONCE = 4096
@@ -90,7 +87,6 @@ def open_table(
     *,
     overwrite: bool,
     file_format: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Write a table row by row under its place's temporary name, and rename it at the end.
 
@@ -104,8 +100,6 @@ def open_table(
         Replace a table that exists.
     file_format : str, optional
         ``csv`` or ``parquet``; by the extension otherwise.
-    metadata : mapping, optional
-        What a Parquet file shall hold in its footer.
 
     Yields
     ------
@@ -128,7 +122,7 @@ def open_table(
         return
     schema = pa.schema(list(columns))
     waiting: list[dict[str, Any]] = []
-    with ParquetWriter(path, schema, metadata=dict(metadata or {}), overwrite=overwrite) as output:
+    with ParquetWriter(path, schema, overwrite=overwrite) as output:
 
         def keep(row: Mapping[str, Any]) -> None:
             waiting.append({f.name: _plain(row.get(f.name)) for f in columns})
@@ -151,12 +145,9 @@ def write_table(
     *,
     overwrite: bool,
     file_format: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write all rows of a table; see `open_table`."""
-    with open_table(
-        path, columns, overwrite=overwrite, file_format=file_format, metadata=metadata
-    ) as write:
+    with open_table(path, columns, overwrite=overwrite, file_format=file_format) as write:
         for row in rows:
             write(row)
 

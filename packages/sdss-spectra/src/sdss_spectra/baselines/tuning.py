@@ -22,7 +22,7 @@ _FOLDS: Final = 4
 
 
 class Baseline(Protocol):
-    """What a baseline can do."""
+    """A classifier to compare with, made of a grid, the classes and a seed; see `BASELINES`."""
 
     def fit(
         self,
@@ -32,11 +32,38 @@ class Baseline(Protocol):
         code: Doubles,
         groups: Sequence[str],
     ) -> None:
-        """Learn from cleaned, typed spectra; those of one star have one group."""
+        """Learn from typed spectra.
+
+        Parameters
+        ----------
+        flux : ndarray of float, shape (n, n_pixels)
+            Cleaned spectra on the grid, not normalised.
+        mask : ndarray of bool, shape (n, n_pixels)
+            True where there are no data.
+        names : sequence of str, length n
+            Classes.
+        code : ndarray of float64, shape (n,)
+            Subtype codes, see `SpectralType.code`; NaN where unknown.
+        groups : sequence of str, length n
+            Stars, so that settings are chosen on other stars than those that were fitted.
+        """
         ...
 
     def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
-        """Probabilities of the classes, and subtype codes (NaN where unknown)."""
+        """Tell the classes of spectra.
+
+        Parameters
+        ----------
+        flux, mask : ndarray, shape (n, n_pixels)
+            As `fit` takes them.
+
+        Returns
+        -------
+        probabilities : ndarray of float64, shape (n, n_classes)
+            Of the classes with which the baseline was made, in that order.
+        code : ndarray of float64, shape (n,)
+            Subtype codes; NaN where the baseline tells none.
+        """
         ...
 
 
@@ -61,6 +88,12 @@ def best_setting(
         Their stars.
     seed : int
         Of the folds.
+
+    Returns
+    -------
+    Setting
+        The first of `settings` where there is nothing to choose, or fewer stars than two for
+        each fold.
     """
     if len(settings) == 1 or len(set(groups)) < 2 * _FOLDS:
         return settings[0]

@@ -61,6 +61,11 @@ def add_training(parser: argparse.ArgumentParser, *, epochs: int = 35) -> None:
         "--no-templates", action="store_true", help="the network alone, no mean spectra beside it"
     )
     group.add_argument(
+        "--no-alignment",
+        action="store_true",
+        help="spectra stay at the velocity of their file, lines are not looked for",
+    )
+    group.add_argument(
         "--with-ivar", action="store_true", help="signal-to-noise ratio of each pixel as a channel"
     )
     group.add_argument(
@@ -130,6 +135,7 @@ def run_settings_of(arguments: argparse.Namespace, preprocessing: Preprocessing)
         ),
         augmentation=None if arguments.no_augmentation else Augmentation(),
         with_templates=not arguments.no_templates,
+        with_alignment=not arguments.no_alignment,
         group_by=arguments.group_by,
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,

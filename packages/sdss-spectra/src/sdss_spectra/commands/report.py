@@ -39,6 +39,9 @@ def add_parser(verbs: Any) -> None:
         "--shift", type=Path, action="append", default=[], metavar="DATA",
         help="another release on which the model is judged; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--ablation", type=Path, metavar="CSV", help="made by ablate; shown in the page too"
+    )
     parser.add_argument("--example", type=Path, metavar="FILE", help="spectrum of Figure 1")
     parser.add_argument("--created-at", metavar="TIME", help="time stamp of the log (now)")
     add_seed(parser)
@@ -59,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         preprocessing=preprocessing_of(arguments),
         model=arguments.model,
         shift=tuple(arguments.shift),
+        ablation=arguments.ablation,
         example=arguments.example,
         seed=arguments.seed,
     )

@@ -98,14 +98,33 @@ class Bins:
         """Sum bins to classes: (n, n_bins) to (n, n_classes)."""
         return np.asarray(probabilities @ self.membership)
 
-    def expected_code(self, probabilities: Doubles) -> Doubles:
-        """Mean subtype code over the bins of the sequence; NaN where there are none."""
-        codes = self.codes
-        inside = np.isfinite(codes)
-        if not inside.any():
+    def median_code(self, probabilities: Doubles) -> Doubles:
+        """Median subtype code over the bins of the sequence; NaN where there are none.
+
+        Half of the probability is on either side; of all values the median has the smallest
+        expected absolute error, and it heeds a second, far-off type less than the mean does.
+
+        Parameters
+        ----------
+        probabilities : ndarray of float64, shape (n, n_bins)
+            Of the bins, each of which is even over a subtype.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Half a subtype below the place along the sequence, since G2 means 42.0 to 43.0.
+        """
+        inside = np.flatnonzero(np.isfinite(self.codes))
+        if not len(inside):
             return np.full(len(probabilities), np.nan)
-        share = probabilities[:, inside]
-        return np.asarray((share @ (codes[inside] - 0.5)) / np.maximum(share.sum(axis=1), 1e-12))
+        share = np.maximum(probabilities[:, inside], 1e-12)
+        share = share / share.sum(axis=1, keepdims=True)
+        upto = np.cumsum(share, axis=1)
+        place = np.minimum((upto < 0.5).sum(axis=1), len(inside) - 1)[:, None]
+        here = np.take_along_axis(share, place, 1)[:, 0]
+        below = np.take_along_axis(upto, place, 1)[:, 0] - here
+        centre = self.codes[inside][place[:, 0]]
+        return np.asarray(centre - 0.5 + (0.5 - below) / here - 0.5)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it (dict)."""

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from astro_common.atomic import atomic_path
 from astro_common.errors import AstroError, InputError
 from astro_common.jsonable import jsonable
+from sdss_spectra.model.alignment import Alignment, moved
 from sdss_spectra.model.architecture import Network, forward, softmax
 from sdss_spectra.model.bins import Bins
 from sdss_spectra.model.inputs import InputSettings, channels
@@ -28,7 +29,7 @@ __all__ = ["Model", "load_model", "save_model"]
 
 Floats = npt.NDArray[np.float32]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 # Small batches keep the patches of a convolution in the cache.
 _BATCH: Final = 32
 _MAX_JSON_BYTES: Final = 64 << 20
@@ -51,6 +52,8 @@ class Model:
         changes how sure the model is, not which class it tells.
     templates : Templates or None
         Mean spectra, whose probabilities are averaged with the network's.
+    alignment : Alignment or None
+        Takes out velocities that files do not say.
     """
 
     network: Network
@@ -61,11 +64,12 @@ class Model:
     record: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     templates: Templates | None = None
+    alignment: Alignment | None = None
 
     def predict(
         self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Probabilities of the classes, and expected subtype codes.
+        """Probabilities of the classes, and median subtype codes.
 
         Parameters
         ----------
@@ -83,30 +87,28 @@ class Model:
 
         Notes
         -----
-        Templates tell classes alone: the subtype is the network's, and may lie beyond an edge of
-        the class that both tell.
+        Both are of one distribution. The median subtype may lie beyond an edge of the class that is
+        the most probable, where its neighbours on one side have more than half of the probability.
         """
-        network, both = self._told(flux, ivar, mask)
-        return self.bins.class_probabilities(both), self.bins.expected_code(network)
+        both = self._calibrated(self._told(flux, ivar, mask))
+        return self.bins.class_probabilities(both), self.bins.median_code(both)
 
     def _told(
         self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Bins of the network, and of network and templates, calibrated."""
-        grid = self.preprocessing.grid
-        network = np.empty((len(flux), len(self.bins.codes)))
-        both = np.empty_like(network)
+    ) -> npt.NDArray[np.float64]:
+        """Probabilities of the bins, by network and templates."""
+        found = np.empty((len(flux), len(self.bins.codes)))
 
         def tell(start: int) -> None:
             part = slice(start, start + _BATCH)
-            values = channels(flux[part], ivar[part], mask[part], grid.loglam_step, self.inputs)
+            here, values = self._seen(flux[part], ivar[part], mask[part])
             members = [softmax(forward(self.network, arrays, values)) for arrays in self.weights]
-            network[part] = both[part] = np.mean(members, axis=0)
+            found[part] = np.mean(members, axis=0)
             if self.templates is not None:
                 told = self.templates.probabilities(
-                    *log_flux(flux[part], mask[part]), len(self.bins.classes)
+                    *log_flux(here[0], here[2]), len(self.bins.classes)
                 )
-                both[part] = combined(network[part], self.bins.membership, told)
+                found[part] = combined(found[part], self.bins.membership, told)
 
         # The products of matrices are too small to be shared by threads: batches are.
         with (
@@ -114,7 +116,27 @@ class Model:
             ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
             list(pool.map(tell, range(0, len(flux), _BATCH)))
-        return network, self._calibrated(both)
+        return found
+
+    def _seen(
+        self, flux: npt.NDArray[Any], ivar: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
+    ) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]], Floats]:
+        """Spectra where their lines are those of the training set, and their channels."""
+        step = self.preprocessing.grid.loglam_step
+        values = channels(flux, ivar, mask, step, self.inputs)
+        if self.alignment is None:
+            return (flux, ivar, mask), values
+        if self.inputs == InputSettings():
+            lines, there = (np.ascontiguousarray(values[..., k]) for k in (0, 1))
+            back = -self.alignment.shifts_of_lines(lines, there)
+        else:
+            back = -self.alignment.shifts(flux, mask)
+        flux, ivar, mask = moved(flux, back, 0.0), moved(ivar, back, 0.0), moved(mask, back, True)
+        # Most spectra are at rest: their channels are those that there are.
+        rows = np.flatnonzero(back)
+        if len(rows):
+            values[rows] = channels(flux[rows], ivar[rows], mask[rows], step, self.inputs)
+        return (flux, ivar, mask), values
 
     def _calibrated(self, found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Raise classes to 1 / temperature: the order of classes, and of bins in one, stays."""
@@ -140,6 +162,8 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
     }
     if model.templates is not None:
         arrays |= {f"templates_{k}": array for k, array in model.templates.arrays().items()}
+    if model.alignment is not None:
+        arrays["alignment"] = model.alignment.values
     target = folder / "weights.npz"
     with atomic_path(target, overwrite=overwrite) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -152,6 +176,7 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         "preprocessing": model.preprocessing.as_dict(),
         "members": len(model.weights),
         "with_templates": model.templates is not None,
+        "with_alignment": model.alignment is not None,
         "temperature": model.temperature,
         "record": model.record,
     }
@@ -193,13 +218,15 @@ def load_model(folder: Path) -> Model:
         if not 0.0 < temperature < 1e3:
             raise ValueError(f"temperature {temperature:g}")
         with_templates = bool(description["with_templates"])
+        with_alignment = bool(description["with_alignment"])
     except AstroError as error:
         raise InputError(path, str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"incomplete ({error})", "the description of a model") from error
-    weights, templates = _load_weights(
-        folder / "weights.npz", members, len(bins.classes) if with_templates else None
-    )
+    weights, templates, lines = _load_weights(
+        folder / "weights.npz", members, len(bins.classes) if with_templates else None,
+        with_alignment,
+    )  # fmt: skip
     model = Model(
         network,
         inputs,
@@ -209,14 +236,15 @@ def load_model(folder: Path) -> Model:
         dict(description["record"]),
         temperature,
         templates,
+        None if lines is None else Alignment(lines, preprocessing.grid.loglam_step),
     )
     _check(folder / "weights.npz", model)
     return model
 
 
 def _load_weights(
-    path: Path, members: int, classes_of_templates: int | None
-) -> tuple[list[list[Floats]], Templates | None]:
+    path: Path, members: int, classes_of_templates: int | None, with_alignment: bool
+) -> tuple[list[list[Floats]], Templates | None, Floats | None]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             names = sorted(stored.files)
@@ -233,11 +261,12 @@ def _load_weights(
                 prefix = "templates_"
                 arrays = {n.removeprefix(prefix): stored[n] for n in names if n.startswith(prefix)}
                 templates = Templates.from_arrays(arrays, classes_of_templates)
+            lines = np.asarray(stored["alignment"], np.float32) if with_alignment else None
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "the weights of the model") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(path, f"damaged ({error})", "the weights of the model") from error
-    return found, templates
+    return found, templates, lines
 
 
 def _check(path: Path, model: Model) -> None:

@@ -37,7 +37,7 @@ def prediction_columns(classes: Sequence[str], with_subtype: bool) -> list[Colum
         *(column(f"p_{name}", "float64", f"probability of class {name}") for name in classes),
     ]
     if with_subtype:
-        columns.append(column("subtype_pred", "string", "expected subtype"))
+        columns.append(column("subtype_pred", "string", "median subtype"))
     return columns
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from astro_common.errors import ConfigurationError, OutputError
 from astro_common.provenance import versions
 from sdss_spectra.dataset import Dataset
 from sdss_spectra.evaluation import evaluate_predictions
+from sdss_spectra.model.alignment import Alignment, fit_alignment
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins, class_order
@@ -55,6 +56,7 @@ class RunSettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     with_templates: bool = True
+    with_alignment: bool = True
     group_by: str = "star"
     validation_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -133,6 +135,11 @@ def labelled(dataset: Dataset, classes: tuple[str, ...], keep: npt.NDArray[np.bo
     return Labelled(flux, ivar, mask, numbers, chosen.codes)
 
 
+def _aligned(alignment: Alignment, of: Labelled) -> Labelled:
+    flux, ivar, mask = alignment.aligned(of.flux, of.ivar, of.mask)
+    return replace(of, flux=flux, ivar=ivar, mask=mask)
+
+
 def fit_model(
     dataset: Dataset,
     part: npt.NDArray[np.str_],
@@ -140,7 +147,7 @@ def fit_model(
     *,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[Model, History]:
-    """Train the networks and average the templates on a split that is given.
+    """Find the mean lines, train the networks and average the templates on a split that is given.
 
     Parameters
     ----------
@@ -169,10 +176,17 @@ def fit_model(
     known = np.array([name in classes for name in dataset.names])
     grid = settings.preprocessing.grid
     training = labelled(dataset, classes, (part == "train") & known)
+    validation = labelled(dataset, classes, (part == "validation") & known)
+    alignment = None
+    if settings.with_alignment:
+        alignment = fit_alignment(
+            training.flux, training.mask, training.classes, training.code, grid.loglam_step
+        )
+        training, validation = (_aligned(alignment, of) for of in (training, validation))
     bins = Bins(classes)
     weights, history = train_network(
         training,
-        labelled(dataset, classes, (part == "validation") & known),
+        validation,
         loglam=grid.loglam,
         network=settings.network,
         inputs=settings.inputs,
@@ -182,7 +196,10 @@ def fit_model(
         seed=settings.seed,
         on_epoch=on_epoch,
     )
-    model = Model(settings.network, settings.inputs, bins, settings.preprocessing, weights)
+    model = Model(
+        settings.network, settings.inputs, bins, settings.preprocessing, weights,
+        alignment=alignment,
+    )  # fmt: skip
     if settings.with_templates:
         values, known_pixels = log_flux(training.flux, training.mask)
         model.templates = fit_templates(values, known_pixels, training.classes, training.code)

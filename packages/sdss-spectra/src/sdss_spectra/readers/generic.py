@@ -34,7 +34,7 @@ _SIGMA_COLUMNS = (
     "UNCERTAINTY",
 )
 _IVAR_COLUMNS = ("IVAR", "INVVAR", "INVERSE_VARIANCE")
-# A value that a library writes where it has no flux, such as -99 or 1e30, is far beyond the rest.
+# A picture of more rows than this is no stack of spectra.
 _MAX_STACK = 100_000
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from sdss_spectra.reporting.theme import CLASS_COLOURS, COLOURS, figure, save_figure
 
@@ -171,12 +172,13 @@ def draw_shift(
         axis.set_xlim(-0.5, len(names) - 0.5)
         axis.set_ylim(0, 1.05)
         axis.set_ylabel("Score, with 95 % interval over stars")
+        axis.set_title("Stars that the model was not trained on")
         axis.legend(loc="lower left")
         save_figure(made, path, overwrite=overwrite, synthetic=synthetic)
 
 
 def draw_history(
-    rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: bool, synthetic: bool = False
+    rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: bool, synthetic: bool
 ) -> None:
     """Draw accuracy and loss of training and validation, side by side; a line for each member."""
     with figure(10.0, 4.0, 1, 2) as (made, axes):
@@ -196,7 +198,9 @@ def draw_history(
                         label="validation" if member == 0 else None,
                     )  # fmt: skip
             axis.set_xlabel("Epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set_xlim(0.5, max(row["epoch"] for row in rows) + 0.5)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_ylabel(label)
+            axis.set_title(f"{label} of the network alone")
             axis.legend()
         save_figure(made, path, overwrite=overwrite, synthetic=synthetic)

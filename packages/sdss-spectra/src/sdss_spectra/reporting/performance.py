@@ -87,7 +87,8 @@ def draw_model(
     history = _history(folder)
     if history:
         figures.draw(
-            "learning_curves", "Learning curves", "One line for each member of the ensemble.",
+            "learning_curves", "Learning curves",
+            "One line for each network of the ensemble; templates are averaged in afterwards.",
             partial(draw_history, history),
         )  # fmt: skip
     releases: dict[str, Any] = {data.resolve().name: result}

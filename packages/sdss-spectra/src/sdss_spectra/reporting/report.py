@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import OutputError
+from astro_common.errors import InputError, OutputError
+from sdss_spectra.ablation import COLUMNS as ABLATION_COLUMNS
 from sdss_spectra.dataset import Dataset, load_dataset
 from sdss_spectra.files import SpectrumFile, find_files, row_id
 from sdss_spectra.labels.catalogue import Catalogue
@@ -38,8 +40,9 @@ from sdss_spectra.reporting.overview import (
 )
 from sdss_spectra.reporting.page import TableEntry, page
 from sdss_spectra.reporting.performance import draw_model
-from sdss_spectra.reporting.spectrum_figure import draw_spectrum, is_synthetic
+from sdss_spectra.reporting.spectrum_figure import draw_spectrum
 from sdss_spectra.spectrum import Spectrum
+from sdss_spectra.splits import PARTS
 from sdss_spectra.survey import Account, each_spectrum
 from sdss_spectra.tables import write_table
 
@@ -58,6 +61,8 @@ class ReportSettings:
         Folder of a trained model, for Figures 4 and 5.
     shift : tuple of Path
         Other releases on which the model is judged, for Figure 5.
+    ablation : Path or None
+        Table that ``ablate`` has written, as CSV.
     example : Path or None
         Spectrum of Figure 1; by default the labelled one of the highest S/N.
     timestamp : str
@@ -70,6 +75,7 @@ class ReportSettings:
     preprocessing: Preprocessing
     model: Path | None = None
     shift: tuple[Path, ...] = ()
+    ablation: Path | None = None
     example: Path | None = None
     seed: int = 42
 
@@ -104,10 +110,8 @@ def write_report(
         raise OutputError(folder, "not a folder", "a folder for the report")
     if index.exists() and not overwrite:
         raise OutputError(folder, "holds a report", action="give --overwrite to replace it")
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / "tables").mkdir(exist_ok=True)
-    (folder / "supplement").mkdir(exist_ok=True)
     model = None if settings.model is None else load_model(settings.model)
+    ablation = None if settings.ablation is None else _read_ablation(settings.ablation)
     # A model takes the continuum apart itself; tables and figures show the spectra normalised.
     preprocessing = (
         settings.preprocessing if model is None else replace(model.preprocessing, normalise=True)
@@ -121,6 +125,8 @@ def write_report(
         workers=workers,
         failures=folder / "failures.jsonl",
     )
+    for name in ("figures", "tables", "supplement"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     files = find_files(data, strip_prefix=strip_prefix, strip_suffix=strip_suffix)
     metadata = each_spectrum(
         files, partial(metadata_row, declared=Declared()), Account(), workers=workers
@@ -135,8 +141,12 @@ def write_report(
             log_rows(item["spec_id"], item["steps"], settings.timestamp)
         ),
     )
-    synthetic = _synthetic(dataset, files)
+    synthetic = dataset.is_synthetic
     tables = _write_tables(folder, dataset, metadata, log)
+    if ablation is not None:
+        tables.append(_write_ablation(folder, ablation))
+    if settings.model is not None:
+        _keep_splits(settings.model, folder / "supplement" / "splits")
     figures = FigureSet(folder, synthetic)
     example = (
         example_of(dataset, files) if settings.example is None else read_spectrum(settings.example)
@@ -242,14 +252,43 @@ def _write_tables(
     ]
 
 
-def _synthetic(dataset: Dataset, files: Sequence[Any]) -> bool:
-    """Whether any labelled spectrum says that it is synthetic."""
-    by_path = {file.table_path: file.path for file in files}
-    for item in dataset.items[:50]:
-        path = by_path.get(item.path)
-        if path is not None and is_synthetic(next(iter(read_spectra(path)))):
-            return True
-    return False
+def _read_ablation(path: Path) -> list[dict[str, Any]]:
+    names = [field.name for field in ABLATION_COLUMNS]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [dict(row) for row in csv.DictReader(file)]
+        for row in rows:
+            for score in ("accuracy", "macro_f1"):
+                row[score] = float(row[score]) if row[score] else None
+            if set(row) != set(names):
+                raise ValueError(f"columns {', '.join(map(str, row))}")
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "a CSV of ablate") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(path, f"no such table ({error})", "a CSV that ablate has made") from error
+    return rows
+
+
+def _write_ablation(folder: Path, rows: Sequence[Mapping[str, Any]]) -> TableEntry:
+    name = "supplement/ablation_studies.csv"
+    write_table(folder / name, ABLATION_COLUMNS, rows, overwrite=True)
+    columns = [field.name for field in ABLATION_COLUMNS]
+    return TableEntry("Ablation. What each part is worth", columns, rows, name)
+
+
+def _keep_splits(model: Path, folder: Path) -> None:
+    """Put the split tables of a model into the supplement."""
+    folder.mkdir(exist_ok=True)
+    for part in PARTS:
+        name = f"{part}_split.csv"
+        try:
+            content = (model / name).read_bytes()
+        except OSError as error:
+            raise InputError(
+                model / name, f"cannot be read ({error.strerror})", "a split table"
+            ) from error
+        with atomic_path(folder / name, overwrite=True) as partial_path:
+            partial_path.write_bytes(content)
 
 
 def example_of(dataset: Dataset, files: Sequence[SpectrumFile]) -> Spectrum:

@@ -13,20 +13,19 @@ from sdss_spectra.lines import spectrum_lines
 from sdss_spectra.reporting.theme import COLOURS, figure, save_figure
 from sdss_spectra.spectrum import Spectrum
 
-__all__ = ["draw_spectrum", "is_synthetic"]
+__all__ = ["draw_spectrum"]
 
 # Lines that are labelled; the others are ticks only.
 _LABELLED = (
     "H\u03b1", "H\u03b2", "H\u03b3", "H\u03b4", "Ca II K", "Ca II H", "G band", "Mg b1", "Na D2",
     "Ca II 8542", "TiO 7054", "He I 4471", "He I 5876",
 )  # fmt: skip
+# Lines that SDSS does not tell apart have one label.
+_BLENDS: Final = {
+    "Mg b1": "Mg b", "Mg b2": "Mg b", "Mg b4": "Mg b", "Na D1": "Na D", "Na D2": "Na D",
+}  # fmt: skip
 # Units of flux density as libraries write them, without blanks and slashes.
 _CGS: Final = re.compile(r"ergs?s(ec)?(cm\^?2)(ang(strom)?s?|a)")
-
-
-def is_synthetic(spectrum: Spectrum) -> bool:
-    """Whether a file says that it is synthetic."""
-    return spectrum.cards.get("SYNTHET") is True
 
 
 def unit_label(unit: str | None) -> str:
@@ -103,7 +102,7 @@ def draw_spectrum(
         bottom.set_xlabel("Wavelength at rest, vacuum (Å)")
         for axis in (top, bottom):
             axis.set_xlim(wavelength[0], wavelength[-1])
-        save_figure(made, path, overwrite=overwrite, synthetic=is_synthetic(spectrum))
+        save_figure(made, path, overwrite=overwrite, synthetic=spectrum.is_synthetic)
     return rows
 
 
@@ -141,9 +140,10 @@ def _labels(axis: Any, wavelength: Any, seen: set[Any]) -> None:
         if line.vacuum_A - last[level] <= 0.055 * span:
             continue
         last[level] = line.vacuum_A
-        name = {"Mg b1": "Mg b", "Na D2": "Na D"}.get(line.transition, line.transition)
+        name = _BLENDS.get(line.transition, line.transition)
+        found = any(_BLENDS.get(transition, transition) == name for transition in seen)
         axis.text(
             line.vacuum_A, 0.88 + 0.06 * level, name, transform=axis.get_xaxis_transform(),
             ha="center", va="bottom", size=7.5,
-            color=COLOURS["black"] if line.transition in seen else COLOURS["grey"],
+            color=COLOURS["black"] if found else COLOURS["grey"],
         )  # fmt: skip

@@ -84,6 +84,15 @@ def test_few_targets_keep_their_own_factors():
     assert pooled_scales(held, dict.fromkeys(held, (0.0, 999))) == {"a": 1.5, "b": 0.5, "c": 2.0}
 
 
+def test_a_target_without_held_out_sources_is_enlarged_like_the_others():
+    taught = {"a": (1.0, 1000), "b": (0.5, 1000), "c": (2.0, 1000), "rare": (0.8, 50)}
+    held = {name: (1.5 * taught[name][0], 100) for name in "abc"}
+    pooled = pooled_scales(held, taught)
+    assert pooled == pytest.approx({"a": 1.5, "b": 0.75, "c": 3.0, "rare": 1.2})
+    del held["c"]
+    assert "rare" not in pooled_scales(held, taught)
+
+
 def test_inputs_choose_their_factor():
     entries = [{"given": ["a", "b"], "scale": 2.0}, {"given": None, "scale": 3.0}]
     record = {"calibration": {"t": entries}}
@@ -168,3 +177,8 @@ def test_sources_with_rare_modalities_are_seen_oftener(written_tokens):
     assert np.all(np.diff(views[rows][order]) <= 0)
     assert views[every[~has_redshift]].min() == 1
     assert views.max() > 1
+    # Every stretch of a pass holds the same mixture.
+    rare = has_redshift[found % len(store)]
+    halves = np.array_split(rare, 2)
+    assert abs(int(halves[0].sum()) - int(halves[1].sum())) <= np.count_nonzero(has_redshift[rows])
+    assert halves[0].any()

@@ -169,6 +169,33 @@ def test_the_digest_changes_the_first_token_alone_and_hears_every_other(tokens):
         assert not torch.equal(model._begun(changed)[0, 0], begun[0, 0])
 
 
+def test_what_a_token_adds_to_the_digest_does_not_depend_on_the_others(tokens):
+    project, model = small_model(tokens, "masked", digest=True)
+    sums = []
+    model.digest.first.register_forward_pre_hook(lambda _, given: sums.append(given[0][0]))
+    codes = some_codes(project, 1)
+    known = np.flatnonzero(codes[0] != project.vocabulary.missing)
+    queries = Choice(np.array([[1]]), np.array([1]))
+    for own in (known, known[::2], known[1::2], known[:0]):
+        choice = Choice(own[None], np.array([len(own)]))
+        model._begun(masked_batch(project.layout, project.vocabulary, codes, choice, queries))
+    whole, even, odd, nothing = sums
+    torch.testing.assert_close(whole + nothing, even + odd, **CLOSE)
+    assert not torch.allclose(whole, even)
+
+
+def test_most_of_the_digest_begins_as_differences_between_columns_of_a_survey(tokens):
+    project, model = small_model(tokens, "masked", digest=True)
+    digest = model.digest
+    slots = project.layout.slots(["mag_pstotal_r", "mag_pstotal_g"])
+    total = (digest.slot_scale[:, None] * digest.slot_gain)[slots].sum(dim=0)
+    share = float((total.abs() < 1e-5).float().mean())
+    assert share == pytest.approx(0.75, abs=0.02)
+    # A spectrum of many tokens weighs no more than one column.
+    scale = digest.slot_scale
+    assert float(scale[project.layout.slots(["desi_b"])].sum()) < 3 * float(scale[slots].max())
+
+
 def test_the_causal_model_has_no_digest(tokens):
     assert small_model(tokens, "causal")[1].digest is None
     with pytest.raises(ConfigurationError, match="look ahead"):

@@ -45,7 +45,7 @@ def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[di
     -------
     dict of str to list of dict
         By target: ``given`` (the modalities of a subset, or None for all subsets together),
-        ``scale`` and ``n``, the number of validation sources. Targets of too few are left out.
+        ``scale`` and ``n``, the number of validation sources, or 0 if these were too few to tell.
     """
     loaded = load_for_use(configuration, path)
     loaded.record.pop("calibration", None)
@@ -66,7 +66,8 @@ def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[di
             {name: outcome.factor for name, outcome in others.items()},
         )
         for name, scale in scales.items():
-            entry = {"given": given, "scale": scale, "n": own[name].sources}
+            count = own[name].sources if name in own else 0
+            entry = {"given": given, "scale": scale, "n": count}
             result.setdefault(name, []).append(entry)
     return result
 

@@ -10,7 +10,8 @@ Few of these sources have spectroscopy, so that their factor is uncertain by sev
 of the training part is better known, but too small as far as the network has learned these sources
 by heart. How much too small, is the same for all targets but for a spread that their own factors
 show: that of a target is taken between its own and that of all, as far as chance explains the
-difference (random effects of DerSimonian & Laird 1986, Control. Clin. Trials 7, 177).
+difference (random effects of DerSimonian & Laird 1986, Control. Clin. Trials 7, 177). A target with
+too few held-out sources gets the factor of the training part, enlarged as for all others.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def pooled_scales(
     Returns
     -------
     dict of str to float
-        For all targets of `held`; of targets that only it has, and with fewer than three targets
-        in both, its own factors.
+        Of targets that only `held` has, and with fewer than three targets in both, its own factors.
+        Otherwise also targets that only `taught` has: too small by as much as all.
     """
     own = {name: scale for name, (scale, _) in held.items()}
     names = [n for n in held if n in taught and min(held[n][0], taught[n][0]) > 0.0]
@@ -105,7 +106,8 @@ def pooled_scales(
     spread = max(0.0, (chi_square - (len(names) - 1)) / freedom)
     kept = spread / (spread + variance)
     pooled = np.exp(base + common + kept * (excess - common))
-    return {**own, **dict(zip(names, pooled.tolist(), strict=True))}
+    alone = {n: scale * math.exp(common) for n, (scale, _) in taught.items() if n not in held}
+    return {**own, **alone, **dict(zip(names, pooled.tolist(), strict=True))}
 
 
 def scale_of(record: Mapping[str, Any], target: str, given: Sequence[str]) -> float:

@@ -207,7 +207,8 @@ def evaluate(
                     name,
                     subset,
                     tuple(seen),
-                    project.books.columns[name].metadata.get("unit", ""),
+                    # VOUnits puts units in quotes that it does not know.
+                    project.books.columns[name].metadata.get("unit", "").strip("'"),
                     values[known],
                     prediction,
                     figures_of(prediction, values[known]),

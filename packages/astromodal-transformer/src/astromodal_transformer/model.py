@@ -38,8 +38,15 @@ Cache = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, shape (B, heads, N, head)."""
 
 
-# Inner width of the digest, in units of the model's.
-_DIGEST_FACTOR = 4
+# Width of the digest, in units of the model's.
+_DIGEST_FACTOR = 3
+# Share of the digest's channels that begin as differences within a group, and how much larger
+# these begin: colours vary far less than magnitudes.
+_DIFFERENCES, _DIFFERENCE_GAIN = 0.75, 8.0
+# What fixed functions other than the value itself contribute to the digest at first.
+_CURVED_SHARE = 0.3
+# Logits have a steep scale, so that weights of order one can give narrow distributions.
+_LOGIT_SCALE, _FIRST_OUTPUT_GAIN = 6.0, 0.4
 
 
 class RMSNorm(nn.Module):
@@ -135,31 +142,74 @@ class Layer(nn.Module):
 
 
 class Digest(nn.Module):
-    """All that is seen in one vector: a sum over tokens, weighted by slot, and two layers.
+    """All that is seen in one vector: a sum over tokens, weighted by slot, and three layers.
 
     Small differences of many large numbers, as colours are of magnitudes, take attention long to
-    learn; here they are one matrix away. A sum over a set hangs on no order (Zaheer et al. 2017,
-    NeurIPS 30).
+    learn; here most channels begin as such differences. A sum over a set hangs on no order (Zaheer
+    et al. 2017, NeurIPS 30); what a token adds to it does not depend on which others are there.
+
+    Parameters
+    ----------
+    block, group : Tensor of int64, shape (slots,)
+    single : Tensor of bool, shape (kinds,)
+        Kinds of codes that stand for one number.
+    features : int
+        Fixed functions of a code.
+    width, out : int
+        Of the sum, and of the vector.
     """
 
-    def __init__(self, slots: int, width: int) -> None:
+    def __init__(
+        self, block: Tensor, group: Tensor, single: Tensor, features: int, width: int, out: int
+    ) -> None:
         super().__init__()
-        self.slot_gain = nn.Parameter(torch.randn(slots, width))
-        self.slot_embedding = nn.Parameter(torch.randn(slots, width) * 0.1)
-        inner = _DIGEST_FACTOR * width
-        self.first = nn.Linear(width, inner)
-        self.second = nn.Linear(inner, width)
+        self.slot_scale: Tensor
+        self.register_buffer("slot_scale", _digest_scale(block, group), persistent=False)
+        self.slot_gain = nn.Parameter(_digest_gain(block, group, width))
+        self.slot_embedding = nn.Parameter(torch.randn(len(block), width) * 0.1)
+        projection = torch.randn(len(single), features, width) / math.sqrt(features)
+        projection[single] *= _CURVED_SHARE
+        projection[single, 0] = 1.0
+        self.projection = nn.Parameter(projection)
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+        self.third = nn.Linear(width, out)
 
-    def forward(self, content: Tensor, slots: Tensor, lengths: Tensor | None) -> Tensor:
-        """Of the contents of tokens (B, N, d) in their slots (B, N): shape (B, d)."""
-        gain = functional.embedding(slots, self.slot_gain)
-        each = content * gain.to(content.dtype) + functional.embedding(slots, self.slot_embedding)
-        if lengths is None:
-            total = each.sum(dim=1) / math.sqrt(slots.shape[1])
-        else:
+    def forward(
+        self, codes: Tensor, kinds: Tensor, slots: Tensor, lengths: Tensor | None
+    ) -> Tensor:
+        """Of the functions of tokens (B, N, features), their kinds and slots: shape (B, out)."""
+        content = _projected(codes.flatten(0, 1), self.projection, kinds.flatten())
+        scale = self.slot_scale[:, None]
+        gain = functional.embedding(slots, scale * self.slot_gain)
+        each = content.view(*slots.shape, -1) * gain.to(content.dtype)
+        each = each + functional.embedding(slots, scale * self.slot_embedding)
+        if lengths is not None:
             inside = torch.arange(slots.shape[1], device=slots.device) < lengths[:, None]
-            total = (each * inside[:, :, None]).sum(dim=1) / lengths[:, None].sqrt()
-        return self.second(functional.gelu(self.first(total), approximate="tanh"))  # type: ignore[no-any-return]
+            each = each * inside[:, :, None]
+        x = functional.gelu(self.first(each.sum(dim=1)), approximate="tanh")
+        x = functional.gelu(self.second(x), approximate="tanh")
+        return self.third(x)  # type: ignore[no-any-return]
+
+
+def _digest_scale(block: Tensor, group: Tensor) -> Tensor:
+    """Weight of each slot: codebooks of a group add up, tokens of one codebook are averaged."""
+    slots = torch.bincount(block)[block]
+    pairs = torch.unique(torch.stack([group, block]), dim=1)
+    blocks = torch.bincount(pairs[0])[group]
+    return 1.0 / (slots * blocks.sqrt())
+
+
+def _digest_gain(block: Tensor, group: Tensor, width: int) -> Tensor:
+    """First weights of the slots: for most channels those of a survey's columns add up to zero."""
+    gain = torch.randn(len(group), width)
+    column = torch.bincount(block)[block] == 1
+    count = torch.bincount(group[column], minlength=int(group.max()) + 1)
+    total = torch.zeros(len(count), width).index_add_(0, group[column], gain[column])
+    channels = int(_DIFFERENCES * width)
+    apart = (column & (count[group] > 1))[:, None] & (torch.arange(width) < channels)
+    mean = (total / count.clamp(min=1)[:, None])[group]
+    return torch.where(apart, _DIFFERENCE_GAIN * (gain - mean), gain)
 
 
 class Transformer(nn.Module):
@@ -201,7 +251,7 @@ class Transformer(nn.Module):
         self.query_embedding = nn.Parameter(torch.randn(blocks + 1, d) * 0.1)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.final_norm = _norm(shape.norm, d)
-        self.digest = Digest(len(self.slot_block), d) if shape.digest else None
+        self.digest = self._new_digest() if shape.digest else None
         self._initialise()
 
     @classmethod
@@ -271,10 +321,23 @@ class Transformer(nn.Module):
             if not shape.tie_weights:
                 self.output_projection = nn.Parameter(self.projection.detach().clone())
             self.gain = nn.Parameter(1.0 + 0.5 * torch.randn(blocks + 1, d))
-            self.output_gain = nn.Parameter(1.2 * self.gain.detach().clone())
+            self.output_gain = nn.Parameter(_FIRST_OUTPUT_GAIN * self.gain.detach())
         if self.free is not None and not shape.tie_weights:
             self.output_free = nn.Parameter(torch.randn(vocabulary.size, d) * 0.02)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary.size))
+
+    def _new_digest(self) -> Digest:
+        single = torch.zeros(self.projectors, dtype=torch.bool)
+        for number, dimensions in zip(self.projector.tolist(), self.dimensions, strict=False):
+            single[number] = dimensions == 1 and self.features is not None
+        return Digest(
+            self.slot_block,
+            self.slot_group,
+            single,
+            self.shape.d_model if self.features is None else self.features.shape[1],
+            _DIGEST_FACTOR * self.shape.d_model,
+            self.shape.d_model,
+        )
 
     def _features(self) -> Tensor:
         own = []
@@ -307,31 +370,28 @@ class Transformer(nn.Module):
 
     def embedded(self, tokens: Tensor, slots: Tensor) -> Tensor:
         """Vectors of tokens in their slots, shape (B, N, d)."""
-        return self._embedded(tokens, slots)[0]
-
-    def _embedded(self, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of tokens in their slots, and what they are made of without the slots."""
         block = self.slot_block[slots]
         x = self.block_embedding[block] + self.group_embedding[self.slot_group[slots]]
         if self.slot_embedding is not None:
             x = x + functional.embedding(slots, self.slot_embedding)
-        content = torch.zeros_like(x)
         if self.free is not None:
-            content = functional.embedding(tokens, self.free) * math.sqrt(self.shape.d_model)
-            x = x + content
+            x = x + functional.embedding(tokens, self.free) * math.sqrt(self.shape.d_model)
         if self.projection is not None and self.features is not None:
-            flat = functional.embedding(tokens.reshape(-1), self.features)
-            fixed = _projected(flat, self.projection, self.projector[block.reshape(-1)])
-            content = fixed.view(*tokens.shape, -1)
-            x = x + content * self.gain[block]
-        return x, content
+            flat = functional.embedding(tokens.flatten(), self.features)
+            fixed = _projected(flat, self.projection, self.projector[block.flatten()])
+            x = x + fixed.view(*tokens.shape, -1) * self.gain[block]
+        return x
 
     def _begun(self, batch: Batch) -> Tensor:
         """Vectors of the tokens of a batch, with the digest in the first of them."""
-        x, content = self._embedded(batch.tokens, batch.slots)
+        x = self.embedded(batch.tokens, batch.slots)
         if self.digest is None:
             return x
-        first = self.digest(content, batch.slots, batch.lengths)[:, None]
+        table = self.free if self.features is None else self.features
+        assert table is not None  # noqa: S101 - for the type checker
+        codes = functional.embedding(batch.tokens, table)
+        kinds = self.projector[self.slot_block[batch.slots]]
+        first = self.digest(codes, kinds, batch.slots, batch.lengths)[:, None]
         return torch.cat([x[:, :1] + first, x[:, 1:]], dim=1)
 
     def _asking(self, slots: Tensor) -> Tensor:
@@ -448,7 +508,7 @@ class Transformer(nn.Module):
             return free, None
         projection = self.projection if self.shape.tie_weights else self.output_projection
         scaled = hidden * self.output_gain[block].to(hidden.dtype)
-        turned = projection.transpose(1, 2) / math.sqrt(self.shape.d_model)
+        turned = projection.transpose(1, 2) * (_LOGIT_SCALE / math.sqrt(self.shape.d_model))
         return free, _projected(scaled, turned, self.projector[block])
 
     def tables(self) -> Tables:

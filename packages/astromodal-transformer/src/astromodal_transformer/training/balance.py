@@ -11,13 +11,17 @@ __all__ = ["balanced_rows"]
 
 _ROWS_AT_A_TIME = 4096
 _MOST_VIEWS = 16
+# Multiples of the golden ratio are as evenly spread as can be (Weyl 1916, Math. Ann. 77, 313).
+_GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
 def balanced_rows(store: TokenStore, rows: NDArray[np.int64], balance: float) -> NDArray[np.int64]:
     """Rows of a pass, in which sources with a rare modality stand several times.
 
     A source stands so often as the rarest of its modalities says: the power `balance` of the number
-    of sources over that of those that have it, rounded, and 16 at most.
+    of sources over that of those that have it, rounded, and 16 at most. The pass goes so many times
+    through the files as the most frequent source stands in it, and the others take part in some of
+    these rounds: the mixture of sources is the same in every stretch of a pass.
 
     Parameters
     ----------
@@ -45,4 +49,9 @@ def balanced_rows(store: TokenStore, rows: NDArray[np.int64], balance: float) ->
     counts = np.maximum(has.sum(axis=0), 1)
     views = np.where(has, (len(rows) / counts) ** balance, 1.0).max(axis=1)
     views = np.minimum(np.rint(views), _MOST_VIEWS).astype(np.int64)
-    return np.concatenate([rows[views > k] + k * len(store) for k in range(int(views.max()))])
+    source = np.repeat(np.arange(len(rows)), views)
+    view = np.arange(len(source)) - np.repeat(np.cumsum(views) - views, views)
+    # Where the first view falls: evenly spread, whatever the number of views.
+    phase = (rows * _GOLDEN) % 1.0
+    turn = ((view + phase[source]) * views.max() / views[source]).astype(np.int64)
+    return np.asarray((rows[source] + view * len(store))[np.lexsort([source, turn])])

@@ -9,7 +9,7 @@ from astromodal_transformer.configuration import Configuration
 
 __all__ = ["Schedule", "make_schedule"]
 
-_LEARNING_RATES = {"tiny": 6e-3, "small": 1e-3, "base": 2e-4, "large": 1.5e-4}
+_LEARNING_RATES = {"tiny": 3e-3, "small": 1e-3, "base": 2e-4, "large": 1.5e-4}
 _LONGEST_WARMUP = 2000
 _WARMUP_BY_CLOCK = 50
 

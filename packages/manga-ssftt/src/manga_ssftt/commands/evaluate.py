@@ -106,10 +106,13 @@ def _read_metrics(path: Path) -> dict[str, Any]:
 
 def _print(figures: dict[str, Any]) -> None:
     low, high = figures["oa_ci"]
+    # Galaxies are drawn anew: of one there is nothing to draw.
+    several = figures["n_galaxies"] > 1
+    interval = f"95 %: {low:.4f} to {high:.4f}" if several else "no interval: one galaxy"
     agreement = f"AA {figures['aa']:.4f}, kappa {_number(figures['kappa'])}"
     lines = [
-        f"{figures['n']} spaxels of {figures['n_galaxies']} galaxies",
-        f"OA {figures['oa']:.4f} (95 %: {low:.4f} to {high:.4f})",
+        f"{figures['n']} spaxels of {figures['n_galaxies']} {'galaxies' if several else 'galaxy'}",
+        f"OA {figures['oa']:.4f} ({interval})",
         f"{agreement}, macro-F1 {figures['macro_f1']:.4f}",
     ]
     if figures.get("mae_dex") is not None:

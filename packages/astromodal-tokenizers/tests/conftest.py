@@ -9,6 +9,11 @@ from cubefile import CubeRun
 from astromodal_tokenizers.__main__ import main
 
 
+def pytest_configure(config):
+    # The tests are also run from an sdist, without the settings of the repository.
+    config.addinivalue_line("markers", "real: reads real data; skipped where there are none")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)

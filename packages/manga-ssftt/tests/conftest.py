@@ -16,6 +16,12 @@ from manga_ssftt.mock.tree import DAPALL_NAME, write_mock
 N_GALAXIES, SIZE_PX, SEED = 6, 14, 11
 
 
+def pytest_configure(config):
+    # The tests are also run from an sdist, without the settings of the repository.
+    config.addinivalue_line("markers", "real: reads real data; skipped where there are none")
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
     """Networks of tests are small: their threads would only wait for those of other workers."""

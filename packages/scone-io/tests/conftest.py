@@ -10,6 +10,11 @@ from scone_io.__main__ import main
 from scone_io.mock import write_mock_shards
 
 
+def pytest_configure(config):
+    # The tests are also run from an sdist, without the settings of the repository.
+    config.addinivalue_line("markers", "real: reads real data; skipped where there are none")
+
+
 @pytest.fixture
 def shard(tmp_path):
     """Twelve small events with their grid."""

@@ -9,6 +9,12 @@ from sdssfiles import write_classes, write_spec
 from sdss_spectra.__main__ import main
 
 
+def pytest_configure(config):
+    # The tests are also run from an sdist, without the settings of the repository.
+    config.addinivalue_line("markers", "real: reads real data; skipped where there are none")
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
 @pytest.fixture
 def spec(tmp_path):
     """One spec-lite file."""

@@ -150,7 +150,7 @@ def test_a_model_without_its_mean_lines_is_one_clear_line(trained, tmp_path, run
     lines = arrays.pop("alignment")
     if change is not None:
         arrays["alignment"] = lines[change]
-    np.savez(model / "weights.npz", allow_pickle=False, **arrays)
+    np.savez(model / "weights.npz", **arrays)
     status, _, error = run("predict", trained / "data", "--model", model, "-o", tmp_path / "p.csv")
     assert status == 1
     assert "weights.npz" in error

@@ -166,7 +166,7 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
         arrays["alignment"] = model.alignment.values
     target = folder / "weights.npz"
     with atomic_path(target, overwrite=overwrite) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
     description = {
         "schema_version": SCHEMA_VERSION,
         "network": model.network.as_dict(),

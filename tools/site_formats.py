@@ -207,7 +207,7 @@ def _iqa(_root: Path) -> str:
     from cfht_iqa.catalogue import SCHEMA
     from cfht_iqa.configuration import RunConfiguration
     from cfht_iqa.representatives import schema
-    from cfht_iqa.representing import summary_schema
+    from cfht_iqa.summary import summary_schema
 
     return _parts(
         ("Keys of the configuration", "Of `run`.", render_keys(RunConfiguration)),

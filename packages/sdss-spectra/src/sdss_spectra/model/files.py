@@ -155,7 +155,7 @@ def save_model(folder: Path, model: Model, *, overwrite: bool) -> None:
     OutputError
         They exist, or cannot be written.
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         f"member{member:02d}_array{place:03d}": array
         for member, weights in enumerate(model.weights)
         for place, array in enumerate(weights)

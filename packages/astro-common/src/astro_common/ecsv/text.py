@@ -9,8 +9,7 @@ import os
 import stat
 import zlib
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 from astro_common.errors import InputError
 
@@ -67,17 +66,6 @@ class TableText(io.RawIOBase):
                 self._file = stack.enter_context(gzip.GzipFile(fileobj=raw, mode="rb"))
             self._resources = stack.pop_all()
         self._buffered = io.BufferedReader(self, 256 << 10)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

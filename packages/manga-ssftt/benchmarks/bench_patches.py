@@ -21,11 +21,11 @@ from astro_common.benchmarking import (
 )
 from manga_ssftt.layout import Tree
 from manga_ssftt.mock.tree import write_mock
-from manga_ssftt.patch_loader import PatchLoader, Recipe, find_samples
+from manga_ssftt.patch_loader import PatchLoader, PatchRecipe, find_samples
 from manga_ssftt.targets import Target
 
 TARGET = Target("BPT", "classification", (1, 2, 3))
-RECIPE = Recipe("spectral", 7)
+RECIPE = PatchRecipe("spectral", 7)
 # Bytes of one npy file per labelled spaxel: the existing tool's, and patches as they are trained.
 PEERS = {
     "9 x 9 float64": 9 * 9 * 2040 * 8 + 128,

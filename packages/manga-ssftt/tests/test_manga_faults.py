@@ -141,6 +141,28 @@ def test_outputs_of_another_configuration_stay(own_tree, run, plateifus):
     assert path.read_bytes() != before
 
 
+def test_labels_whose_replacement_was_interrupted_are_not_taken_for_done(
+    own_tree, run, plateifus, monkeypatch
+):
+    from manga_ssftt import label_files
+
+    words = process(own_tree, plateifus[0], "--maps-only", "-q")
+    assert run(*words)[0] == 0
+    before = np.load(own_tree / f"processed/labels/BPT/{plateifus[0]}.npy")
+
+    def interrupted(*_words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(label_files, "_as_hdus", interrupted)
+    assert run(*words, "--snr-min", 30, "--overwrite")[0] == 130
+    assert np.any(np.load(own_tree / f"processed/labels/BPT/{plateifus[0]}.npy") != before)
+    monkeypatch.undo()
+    # The new map lies beside nothing that says it is of the first configuration.
+    status, out, _ = run(*words)
+    assert (status, "1 done, 0 skipped" in out) == (0, True)
+    assert np.array_equal(np.load(own_tree / f"processed/labels/BPT/{plateifus[0]}.npy"), before)
+
+
 def test_a_damaged_output_is_not_taken_for_done(own_tree, run, plateifus):
     assert run(*process(own_tree, plateifus[0], "-q"))[0] == 0
     path = next((own_tree / "processed").glob("cubes/*/*.h5"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 
 import h5py
 import numpy as np
@@ -397,9 +396,3 @@ def test_hsi_benchmark(run_json, tmp_path):
     for y, x in np.argwhere(split == 2):
         patch = split[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
         assert not (patch == 1).any()
-
-
-def test_unprocessed_copies_stay_as_they_are(mock_raw, own_tree):
-    # The fixtures share nothing: a test that changes its tree leaves the mock alone.
-    shutil.rmtree(own_tree / "raw")
-    assert (mock_raw / "raw").is_dir()

@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.io.fits import Header
 
+from astro_common.errors import ConfigurationError
 from manga_ssftt.abundances import CALIBRATIONS, abundance, named_calibration
 from manga_ssftt.bitmask import bad_cube_pixels, bad_map_pixels
 from manga_ssftt.diagnostics import (
@@ -143,6 +144,17 @@ def test_a_calibration_can_come_from_a_table(tmp_path):
     assert named_calibration(str(path)).coefficients == (9.0, 0.5)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[]", "{}", "[" * 100_000, '{"name": "x", "index": "R3", "coefficients": [1]}'],
+)
+def test_a_table_that_is_no_calibration_is_refused(tmp_path, text):
+    path = tmp_path / "own.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"own\.json"):
+        named_calibration(str(path))
+
+
 def line(flux, ivar=100.0, bad=False):
     flux = np.atleast_2d(np.asarray(flux, dtype=float))
     return Line(flux, np.full(flux.shape, ivar), np.full(flux.shape, bad))
@@ -209,6 +221,15 @@ def test_bits_that_exclude():
     assert bad_map_pixels(maps, "any").tolist() == [False, True, True, True]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16, np.uint32, np.int64])
+def test_bits_are_read_of_every_integer_type(dtype):
+    # Compilers of catalogues store masks in the smallest type that holds their bits.
+    mask = np.asarray([0, 1, 4], dtype=dtype)
+    assert bad_cube_pixels(mask, product="dap").tolist() == [False, True, True]
+    assert not bad_cube_pixels(mask, product="drp").any()
+    assert not bad_map_pixels(mask, "donotuse").any()
+
+
 def test_centres_of_bins():
     np.testing.assert_allclose(bin_centres((8.40, 8.44, 8.48)), [8.38, 8.42, 8.46, 8.50])
 
@@ -224,6 +245,21 @@ def test_labels_of_the_mock_are_its_truth_but_for_noise(tree, plateifus, truth):
     assert len(differences) > 300
     assert abs(np.median(differences)) < 0.01
     assert np.mean(np.abs(differences)) < 0.03
+
+
+def test_radii_are_found_by_the_names_of_their_channels(own_tree, plateifus):
+    path = next((own_tree / "raw").glob(f"*/*/manga-{plateifus[0]}-MAPS-*"))
+    found = read_maps(path, ["Ha"])
+    with fits.open(path) as hdus:
+        arcsec, in_re, *_ = hdus["SPX_ELLCOO"].data
+        np.testing.assert_allclose(found.radius_arcsec, arcsec)
+        np.testing.assert_allclose(found.radius_re, in_re)
+        # As before DR15: radius and azimuth alone.
+        hdus["SPX_ELLCOO"].header["C2"] = "Elliptical azimuth"
+        hdus.writeto(path, overwrite=True)
+    found = read_maps(path, ["Ha"])
+    np.testing.assert_allclose(found.radius_arcsec, arcsec)
+    assert found.radius_re is None
 
 
 @pytest.mark.real

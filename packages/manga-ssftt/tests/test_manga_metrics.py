@@ -84,8 +84,18 @@ def test_intervals_over_galaxies_are_wider_than_over_spaxels():
     assert high - low > 4 * (far - near)
 
 
+def test_draws_without_a_figure_do_not_count():
+    def figure(drawn):
+        return float(np.mean(drawn)) if all(value > 0 for value in drawn) else float("nan")
+
+    low, high = bootstrap_interval([0.0, 1.0, 1.0], figure)
+    assert (low, high) == (1.0, 1.0)
+    assert np.isnan(bootstrap_interval([0.0], figure)).all()
+
+
 def test_the_gap_is_easy_minus_hard():
     gap = easy_hard_gap({"oa": 0.9, "mae_dex": 0.01}, {"oa": 0.6, "mae_dex": 0.03, "kappa": 0.5})
     assert gap["oa"]["gap"] == pytest.approx(0.3)
     assert gap["mae_dex"]["gap"] == pytest.approx(-0.02)
     assert set(gap) == {"oa", "mae_dex"}
+    assert easy_hard_gap({"oa": "high", "aa": None}, {"oa": 0.5, "aa": 0.5}) == {}

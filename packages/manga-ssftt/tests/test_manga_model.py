@@ -205,6 +205,17 @@ def test_spaxels_without_an_abundance_do_not_count():
     assert torch.isfinite(loss(outputs, index, torch.full((4,), float("nan")), target))
 
 
+@pytest.mark.parametrize("task", ["BPT", "joint"])
+def test_a_batch_of_classes_that_training_did_not_know_has_no_loss(task):
+    target = Target(task, "classification", (1, 2), BINNED.edges, 8.5, 0.1)
+    outputs = torch.randn(3, target.n_outputs, requires_grad=True)
+    unknown, absent = torch.full((3,), -1), torch.full((3,), float("nan"))
+    found = loss(outputs, unknown, absent, target)
+    assert found.item() == 0.0
+    found.backward()
+    assert torch.equal(outputs.grad, torch.zeros_like(outputs))
+
+
 def test_ordinal_loss_is_least_for_the_right_order():
     target = Target("logOH", "ordinal", tuple(range(4)), (8.4, 8.5, 8.6))
     index = torch.tensor([0, 1, 2, 3])

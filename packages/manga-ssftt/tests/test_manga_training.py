@@ -75,6 +75,46 @@ def test_a_run_goes_on_where_it_ended(tree, run, tmp_path):
     assert all(row["synthetic"] for row in history)
 
 
+def test_validation_classes_that_training_lacks_leave_the_curves_whole(tree, run, tmp_path):
+    split = tmp_path / "split"
+    split.mkdir()
+    by_class = {}
+    for path in sorted((tree / "processed" / "labels" / "BPT").glob("*.npy")):
+        for y, x in np.argwhere((classes := np.load(path)) > 0):
+            by_class.setdefault(int(classes[y, x]), []).append(f"{path.stem},{y},{x}")
+    assert len(by_class) > 2
+    rare = min(by_class, key=lambda label: len(by_class[label]))
+    known = [row for label, rows in by_class.items() if label != rare for row in rows]
+    for part, rows in (("train", known), ("val", by_class[rare]), ("test", known)):
+        (split / f"{part}.csv").write_text("\n".join(["plateifu,y,x", *rows]) + "\n")
+    command = list(train(tree, tmp_path / "m", "--model", "simplenet"))
+    command[command.index("--split-dir") + 1] = split
+    assert run(*command)[0] == 0
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    text = (tmp_path / "m" / "history.json").read_text()
+    history = json.loads(text, parse_constant=refuse)
+    assert all(row["val_accuracy"] == 0 and "val_loss" not in row for row in history)
+    assert run("plot", tmp_path / "m" / "history.json", "-o", tmp_path / "f", "-q")[0] == 0
+
+
+def test_abundances_that_are_nowhere_have_no_interval(tree, run, run_json, tmp_path):
+    assert run(*train(tree, tmp_path / "m", "--label-task", "joint"))[0] == 0
+    split = tmp_path / "split"
+    split.mkdir()
+    rows = ["plateifu,y,x"]
+    for path in sorted((tree / "processed" / "labels" / "BPT").glob("*.npy")):
+        rows += [f"{path.stem},{y},{x}" for y, x in np.argwhere(np.load(path) > 1)]
+    (split / "test.csv").write_text("\n".join(rows) + "\n")
+    found = run_json(
+        *("evaluate", "--checkpoint", tmp_path / "m" / "best.ckpt", "--root", tree),
+        *("--split-dir", split, "--out", tmp_path / "e", "--no-baselines"),
+    )
+    assert (found["mae_dex"], found["mae_dex_ci"]) == (None, [None, None])
+
+
 def test_the_same_seed_gives_the_same_network(tree, run, tmp_path):
     from safetensors.numpy import load_file
 
@@ -132,6 +172,25 @@ def test_per_spaxel_velocities_line_up_the_lines(own_tree, run_json, truth, plat
     assert len(peaks["spaxel"]) > 20
     assert np.abs(peaks["spaxel"] - 6564.63).max() < 1.7
     assert peaks["systemic"].std() > peaks["spaxel"].std()
+
+
+def test_velocities_count_from_the_redshift_of_the_analysis(own_tree, run_json, plateifus):
+    import h5py
+    from astropy.table import Table
+
+    catalog = next(own_tree.glob("dapall*"))
+    table = Table.read(catalog, hdu=1)
+    table["NSA_Z"][0] = table["Z"][0] + 0.002  # about 600 km/s from what the DAP started with
+    table.write(catalog, overwrite=True)
+    words = ("process", plateifus[0], "--root", own_tree, "--catalog", catalog)
+    run_json(*words, "--velocity", "spaxel")
+    path = next((own_tree / "processed").glob("cubes/*/*.h5"))
+    with h5py.File(path) as file:
+        flux, wave = file["cube"][()], file["wave"][()]
+    near = (wave > 6545) & (wave < 6580)
+    bright = flux[..., near].max(axis=2) > 0.3
+    assert bright.sum() > 20
+    assert np.abs(wave[near][flux[..., near].argmax(axis=2)][bright] - 6564.63).max() < 1.7
 
 
 def test_occlusion_draws_a_straight_line():

@@ -116,7 +116,7 @@ def named_calibration(name: str) -> Calibration:
         )
     except OSError as error:
         raise ConfigurationError(path, f"cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(path, f"no calibration ({error!r})", "its seven keys") from error
     if made.index not in INDEX_TERMS:
         raise ConfigurationError(path, f"index {made.index}", f"one of {', '.join(INDEX_TERMS)}")

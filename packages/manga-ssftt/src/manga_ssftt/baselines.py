@@ -1,4 +1,4 @@
-"""What simple methods reach on the same spaxels: the measure of whether a network is worth it."""
+"""What simple methods reach on the same spaxels, by which a network has to be measured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
-from sklearn.ensemble import (
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from manga_ssftt.abundances import named_calibration
 from manga_ssftt.galaxy_file import GalaxyFile
@@ -30,9 +27,12 @@ _N2_CALIBRATION: Final = "marino13-n2"
 
 
 def baseline_figures(
-    training: Sequence[Sample], test: Sequence[Sample], target: Target, class_ids: Sequence[int],
+    training: Sequence[Sample],
+    test: Sequence[Sample],
+    target: Target,
+    class_ids: Sequence[int],
     seed: int,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+) -> dict[str, dict[str, Any]]:
     """Figures of the baselines on the test spaxels.
 
     Parameters

@@ -59,7 +59,7 @@ class DrpCube(IntFlag):
     DONOTUSE = 1 << 10
 
 
-# The flags that say that flux or variance are wrong. FITIGNORED and those above it are about the
+# The flags that mark a flux or a variance as wrong. FITIGNORED and those above it concern the
 # model; FORESTAR is folded into IGNORED (DAP) and into DONOTUSE (DRP).
 _BAD_DAP: Final = DapCube.IGNORED | DapCube.FLUXINVALID | DapCube.IVARINVALID | DapCube.ARTIFACT
 _BAD_DRP: Final = DrpCube.DONOTUSE
@@ -82,8 +82,7 @@ def bad_cube_pixels(
     ndarray of bool, same shape
         True is bad.
     """
-    bits = _BAD_DAP if product == "dap" else _BAD_DRP
-    return np.asarray(np.not_equal(mask & mask.dtype.type(int(bits)), 0))
+    return _has_any(mask, _BAD_DAP if product == "dap" else _BAD_DRP)
 
 
 def bad_map_pixels(mask: npt.NDArray[np.integer], rule: MapMask) -> npt.NDArray[np.bool_]:
@@ -103,4 +102,10 @@ def bad_map_pixels(mask: npt.NDArray[np.integer], rule: MapMask) -> npt.NDArray[
     """
     if rule == "any":
         return np.asarray(np.not_equal(mask, 0))
-    return np.asarray(np.not_equal(mask & mask.dtype.type(int(DapMap.DONOTUSE)), 0))
+    return _has_any(mask, DapMap.DONOTUSE)
+
+
+def _has_any(mask: npt.NDArray[np.integer], flags: IntFlag) -> npt.NDArray[np.bool_]:
+    # A flag beyond the width of the stored type is set nowhere.
+    within = int(flags) & int(np.iinfo(mask.dtype).max)
+    return np.asarray((mask & mask.dtype.type(within)) != 0)

@@ -78,7 +78,10 @@ class Catalog:
             if column is None:
                 seen.append(f"no column {name}")
                 continue
-            value = float(column[row]) if column.dtype.kind == "f" else math.nan
+            if column.dtype.kind != "f":
+                seen.append(f"no numbers in column {name}")
+                continue
+            value = float(column[row])
             if math.isfinite(value) and value > 0:
                 return value
             seen.append(f"{name} = {value:g}")

@@ -16,7 +16,7 @@ from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from astro_common.jsonable import json_text
 from manga_ssftt.model import SSFTT, SimpleNet, SpectralNet
-from manga_ssftt.patch_loader import Recipe
+from manga_ssftt.patch_loader import PatchRecipe
 from manga_ssftt.targets import Target
 from manga_ssftt.training_statistics import Statistics
 
@@ -49,7 +49,7 @@ class TrainedModel:
     network : torch.nn.Module
         Set to predict.
     target : Target
-    recipe : Recipe
+    recipe : PatchRecipe
     architecture : str
     window : (float, float)
         Rest-frame wavelength of the first and the last pixel, angstrom.
@@ -60,7 +60,7 @@ class TrainedModel:
 
     network: nn.Module
     target: Target
-    recipe: Recipe
+    recipe: PatchRecipe
     architecture: str
     window: tuple[float, float]
     n_wave: int
@@ -127,23 +127,31 @@ def load_checkpoint(path: Path) -> TrainedModel:
                 if name.startswith("network.")
             }
         )
-        statistics = _statistics(state)
         low, high = configuration["window"]
+        model = TrainedModel(
+            network=network.eval(),
+            target=target,
+            recipe=PatchRecipe(
+                str(configuration["norm"]), int(configuration["patch_size"]), _statistics(state)
+            ),
+            architecture=str(configuration["architecture"]),
+            window=(float(low), float(high)),
+            n_wave=int(configuration["n_wave"]),
+            configuration=configuration,
+        )
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         message = " ".join(str(error).split())[:300]
         raise InputError(
             path, f"no checkpoint of this package ({message})", "one that the verb train writes"
         ) from error
-    network.eval()
-    return TrainedModel(
-        network=network,
-        target=target,
-        recipe=Recipe(configuration["norm"], int(configuration["patch_size"]), statistics),
-        architecture=configuration["architecture"],
-        window=(float(low), float(high)),
-        n_wave=int(configuration["n_wave"]),
-        configuration=configuration,
-    )
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise InputError(
+            path,
+            "weights that are not finite: the training diverged",
+            "finite weights",
+            "train again with a lower --lr",
+        )
+    return model
 
 
 def _statistics(state: Mapping[str, torch.Tensor]) -> Statistics | None:

@@ -157,7 +157,12 @@ def _correction(
     ebv = primary.get("EBVGAL")
     if not isinstance(ebv, (int, float)) or not 0 <= ebv < math.inf:
         raise InputError(file.path, "neither an HDU REDCORR nor a keyword EBVGAL", "one of the two")
-    return galactic_correction(wave, float(ebv)).astype(np.float32)
+    try:
+        return galactic_correction(wave, float(ebv)).astype(np.float32)
+    except ValueError as error:
+        raise InputError(
+            file.path, f"HDU WAVE: {error}", "wavelengths that the extinction law covers"
+        ) from error
 
 
 def celestial_header(header: Header, path: Path) -> Header:

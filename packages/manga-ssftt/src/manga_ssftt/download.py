@@ -38,7 +38,7 @@ class Fetch:
     digest : str or None
         MD5, SHA-1 or SHA-256 in hexadecimal digits.
     timeout_s : float
-        Without a byte.
+        Longest wait for the next bytes.
     """
 
     url: str

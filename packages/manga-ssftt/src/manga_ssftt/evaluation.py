@@ -35,7 +35,7 @@ _GAP_FIGURES = ("oa", "aa", "kappa", "macro_f1", "mean_iou", "mae_dex")
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came of an evaluation.
+    """Figures of merit, and the predictions behind them.
 
     Attributes
     ----------
@@ -154,20 +154,30 @@ def _add_abundance(
     figures["mae_dex_ci"] = list(
         bootstrap_interval(
             sums,
-            lambda drawn: sum(total for total, _ in drawn) / max(sum(n for _, n in drawn), 1),
+            _mean_error,
             seed=seed,
             n_draws=n_draws,
         )
     )
 
 
+def _mean_error(drawn: Sequence[tuple[float, int]]) -> float:
+    """Mean of absolute errors, of their sum and number by galaxy; NaN without any."""
+    count = sum(n for _, n in drawn)
+    return sum(total for total, _ in drawn) / count if count else float("nan")
+
+
 def easy_hard_gap(easy: Mapping[str, Any], hard: Mapping[str, Any]) -> dict[str, Any]:
-    """What a leaky split flatters: figures of the easy split minus those of the hard one."""
+    """How much a leaky split flatters: the easy split's figures minus the hard one's."""
     return {
         name: {"easy": easy[name], "hard": hard[name], "gap": easy[name] - hard[name]}
         for name in _GAP_FIGURES
-        if easy.get(name) is not None and hard.get(name) is not None
+        if _is_number(easy.get(name)) and _is_number(hard.get(name))
     }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def write_predictions(path: Path, evaluation: Evaluation, model: TrainedModel) -> None:

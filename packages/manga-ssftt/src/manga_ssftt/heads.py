@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -16,6 +17,7 @@ _SQRT2 = math.sqrt(2.0)
 _LOG_VARIANCE_RANGE = (-8.0, 4.0)
 
 
+@dataclass(frozen=True, eq=False)
 class Interpretation:
     """What a network says about spaxels.
 
@@ -29,15 +31,9 @@ class Interpretation:
         Standard deviation, of the regression head and of joint models.
     """
 
-    def __init__(
-        self,
-        probability: torch.Tensor,
-        log_oh: torch.Tensor | None = None,
-        log_oh_err: torch.Tensor | None = None,
-    ) -> None:
-        self.probability = probability
-        self.log_oh = log_oh
-        self.log_oh_err = log_oh_err
+    probability: torch.Tensor
+    log_oh: torch.Tensor | None = None
+    log_oh_err: torch.Tensor | None = None
 
 
 def loss(
@@ -53,7 +49,7 @@ def loss(
     ----------
     outputs : tensor of float, shape (B, n_outputs)
     index : tensor of int64, shape (B,)
-        Places in ``class_ids``; -1 does not count.
+        Places in ``class_ids``; -1, a class that is not among them, does not count.
     value : tensor of float32, shape (B,)
         12 + log(O/H), NaN where there is none; such spaxels do not count in a regression.
     target : Target
@@ -62,13 +58,12 @@ def loss(
     Returns
     -------
     tensor of float, a scalar
+        0 if no spaxel counts.
     """
     outputs = outputs.float()
     if target.task == "joint":
         n_class = len(target.class_ids)
-        total = functional.cross_entropy(
-            outputs[:, :n_class], index, weight=class_weights, ignore_index=-1
-        )
+        total = _cross_entropy(outputs[:, :n_class], index, class_weights)
         return total + _gaussian(outputs[:, n_class:], value, target)
     if target.head == "regression":
         return _gaussian(outputs, value, target)
@@ -78,7 +73,15 @@ def loss(
         above = (index[:, None] > levels).float()
         weight = None if class_weights is None else class_weights[index][:, None]
         return functional.binary_cross_entropy_with_logits(outputs, above, weight=weight)
-    return functional.cross_entropy(outputs, index, weight=class_weights, ignore_index=-1)
+    return _cross_entropy(outputs, index, class_weights)
+
+
+def _cross_entropy(
+    logits: torch.Tensor, index: torch.Tensor, class_weights: torch.Tensor | None
+) -> torch.Tensor:
+    if bool((index < 0).all()):  # the mean over nothing would be NaN
+        return 0.0 * logits.sum()
+    return functional.cross_entropy(logits, index, weight=class_weights, ignore_index=-1)
 
 
 def _gaussian(outputs: torch.Tensor, value: torch.Tensor, target: Target) -> torch.Tensor:
@@ -131,6 +134,6 @@ def _mean_and_sigma(outputs: torch.Tensor, target: Target) -> tuple[torch.Tensor
 
 
 def _differences(below: torch.Tensor) -> torch.Tensor:
-    """Probability of each class of the probabilities to lie below each edge."""
+    """Probability of each class, from the cumulative probabilities at the edges."""
     zero, one = torch.zeros_like(below[:, :1]), torch.ones_like(below[:, :1])
     return torch.diff(torch.cat([zero, below, one], dim=1), dim=1)

@@ -12,7 +12,8 @@ from astropy.io import fits
 from astropy.io.fits import Header
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import OutputError
+from astro_common.errors import InputError, OutputError
+from astro_common.fits import read_header
 from manga_ssftt import __version__
 from manga_ssftt.labels import BPT_DESCRIPTION, LabelMaps
 from manga_ssftt.layout import LABEL_TASKS, Tree
@@ -28,7 +29,7 @@ _DESCRIPTIONS = {
 
 def draw_labels(labels: LabelMaps, plateifu: str, *, synthetic: bool) -> dict[str, bytes]:
     """Draw the label maps of a galaxy: the PNG file of each task."""
-    # Only who draws waits for matplotlib.
+    # Matplotlib is slow to import, and most of this module does without it.
     from astro_common.figures import drawing, saved
     from manga_ssftt.plots.label_maps import label_figure
 
@@ -78,14 +79,17 @@ def write_labels(
     OutputError
         If maps of another recipe or input exist, or a file cannot be written.
     """
-    for task in LABEL_TASKS:
-        path = tree.label_folder(task) / f"{plateifu}.fits"
-        if path.exists() and not overwrite and _key_of(path) != key:
-            raise OutputError(
-                path,
-                "labels of another recipe or input",
-                action="give --overwrite to replace them",
-            )
+    paths = (tree.label_folder(task) / f"{plateifu}.fits" for task in LABEL_TASKS)
+    others = [path for path in paths if path.exists() and _key_of(path) != key]
+    if others and not overwrite:
+        raise OutputError(
+            others[0],
+            "labels of another recipe or input",
+            action="give --overwrite to replace them",
+        )
+    # Their key must not vouch for the new maps, should this run end before the last file.
+    for path in others:
+        path.unlink()
     for task in LABEL_TASKS:
         folder = tree.label_folder(task)
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +134,8 @@ def _as_hdus(
 
 def _key_of(path: Path) -> str:
     try:
-        return str(fits.getheader(path).get(_KEY, ""))
-    except OSError:
+        return str(read_header(path).get(_KEY, ""))
+    except InputError:
         return ""
 
 

@@ -37,7 +37,7 @@ def check_plateifu(text: str) -> str:
 
 
 def plateifu_of_name(path: Path) -> str | None:
-    """Plate-ifu that the name of a MaNGA file tells, or None."""
+    """Plate-ifu in the name of a MaNGA file; None if it is no such name."""
     match = _FILE_NAME.fullmatch(path.name)
     return None if match is None else match["plateifu"]
 
@@ -101,7 +101,7 @@ class Tree:
         return sorted(name for name in names if _PLATEIFU.fullmatch(name))
 
     def require_galaxy(self, plateifu: str) -> Path:
-        """HDF5 file of a processed galaxy that has to exist."""
+        """HDF5 file of a processed galaxy; an `InputError` if there is none."""
         path = self.galaxy(plateifu)
         if not path.is_file():
             raise InputError(path, "no such file", "a processed galaxy", "run process first")

@@ -35,6 +35,10 @@ CHANNELS: Final[Mapping[str, str]] = {
     "SII-6732": "SII-6732",
 }
 
+# Channels of SPX_ELLCOO: arcsec, and effective radii.
+_RADII: Final = ("Elliptical radius", "R/Re")
+_LIGHT_SPEED_KM_S: Final = 299792.458
+
 _CHANNEL_KEYWORD = re.compile(r"C(\d{1,3})")
 
 
@@ -143,13 +147,18 @@ def read_maps(
         )
 
 
-def read_velocity(path: Path) -> npt.NDArray[np.float64]:
-    """Line-of-sight velocity of each spaxel, relative to the galaxy's redshift.
+def read_velocity(path: Path, redshift: float | None = None) -> npt.NDArray[np.float64]:
+    """Line-of-sight velocity of each spaxel, relative to a redshift of the galaxy.
+
+    The DAP measures velocities from the redshift that its fits start from (SCINPVEL), which is
+    another than NSA_Z for some galaxies.
 
     Parameters
     ----------
     path : Path
         A MAPS file.
+    redshift : float, optional
+        The velocities are relative to this one; by default to that of the DAP.
 
     Returns
     -------
@@ -166,9 +175,16 @@ def read_velocity(path: Path) -> npt.NDArray[np.float64]:
         velocity = np.where(bad_gas[0], np.nan, gas[0])
         if file.has("STELLAR_VEL") and file.has("STELLAR_VEL_MASK"):
             stars = _plane(file, "STELLAR_VEL")
-            masked = bad_map_pixels(_plane(file, "STELLAR_VEL_MASK"), "donotuse")
+            mask = _as_bits(file, "STELLAR_VEL_MASK", _plane(file, "STELLAR_VEL_MASK"))
+            masked = bad_map_pixels(mask, "donotuse")
             velocity = np.where(np.isnan(velocity) & ~masked, stars, velocity)
-        return np.asarray(velocity, dtype=np.float64)
+        start = file.header(0).get("SCINPVEL")
+        if redshift is None or start is None:
+            return np.asarray(velocity, dtype=np.float64)
+        if isinstance(start, bool) or not isinstance(start, (int, float)) or not np.isfinite(start):
+            raise InputError(path, f"SCINPVEL = {start!r}", "a velocity in km/s")
+        stretch = (1.0 + start / _LIGHT_SPEED_KM_S) * (1.0 + velocity / _LIGHT_SPEED_KM_S)
+        return np.asarray((stretch / (1.0 + redshift) - 1.0) * _LIGHT_SPEED_KM_S)
 
 
 def _plane(file: FitsFile, name: str) -> npt.NDArray[Any]:
@@ -208,11 +224,14 @@ def _read_group(
                 file.path, f"HDU {other} has shape {companion.shape}", f"{image.shape}, as {name}"
             )
         found.append(companion.read(chosen))
-    ivar, stored = found
-    if stored.dtype.kind not in "iu":
-        raise InputError(file.path, f"HDU {mask_name} holds {stored.dtype}", "integers")
-    mask = stored.astype(np.int64)
+    ivar, mask = found[0], _as_bits(file, mask_name, found[1])
     return values, np.asarray(ivar, dtype=np.float64), bad_map_pixels(mask, rule), image.header
+
+
+def _as_bits(file: FitsFile, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.integer]:
+    if values.dtype.kind not in "iu":
+        raise InputError(file.path, f"HDU {name} holds {values.dtype}", "integers")
+    return values
 
 
 def _channel_numbers(file: FitsFile, name: str, n_channels: int) -> dict[str, int]:
@@ -225,15 +244,18 @@ def _channel_numbers(file: FitsFile, name: str, n_channels: int) -> dict[str, in
     return numbers
 
 
-def _read_radius(
-    file: FitsFile, shape: tuple[int, ...]
-) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+def _read_radius(file: FitsFile, shape: tuple[int, ...]) -> list[npt.NDArray[np.float64] | None]:
+    """Elliptical radius in arcsec and in effective radii; None where the file has none."""
     if not file.has("SPX_ELLCOO"):
-        return None, None
+        return [None, None]
     image = file.image("SPX_ELLCOO")
-    if len(image.shape) != 3 or image.shape[0] < 2 or image.shape[1:] != shape:
+    if len(image.shape) != 3 or image.shape[1:] != shape:
         raise InputError(
-            file.path, f"HDU SPX_ELLCOO has shape {image.shape}", f"(at least 2, *{shape})"
+            file.path, f"HDU SPX_ELLCOO has shape {image.shape}", f"(n_channel, *{shape})"
         )
-    planes = np.asarray(image.read(slice(0, 2)), dtype=np.float64)
-    return planes[0], planes[1]
+    # Early releases have the azimuth where later ones have R/Re.
+    numbers = _channel_numbers(file, "SPX_ELLCOO", image.shape[0])
+    return [
+        np.asarray(image.read([numbers[name]])[0], dtype=np.float64) if name in numbers else None
+        for name in _RADII
+    ]

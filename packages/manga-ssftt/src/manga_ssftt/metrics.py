@@ -1,4 +1,4 @@
-"""Figures of merit of predictions, all from NumPy arrays."""
+"""Figures of merit of predictions, computed with NumPy alone."""
 
 from __future__ import annotations
 
@@ -148,10 +148,9 @@ def calibration(probability: Floats, truth_index: Ints, n_bins: int = 10) -> dic
     count = np.bincount(place, minlength=n_bins)
     filled = count > 0
     nothing = np.full(n_bins, np.nan)
-    mean = np.divide(np.bincount(place, confidence, n_bins), count, out=nothing.copy(),
-                     where=filled)  # fmt: skip
-    accuracy = np.divide(np.bincount(place, correct, n_bins), count, out=nothing.copy(),
-                         where=filled)  # fmt: skip
+    total, hits = np.bincount(place, confidence, n_bins), np.bincount(place, correct, n_bins)
+    mean = np.divide(total, count, out=nothing.copy(), where=filled)
+    accuracy = np.divide(hits, count, out=nothing.copy(), where=filled)
     gap = np.abs(mean - accuracy)[filled] @ count[filled] / max(count.sum(), 1)
     return {
         "ece": float(gap),
@@ -186,7 +185,8 @@ def bootstrap_interval(
     Returns
     -------
     low, high : float
-        With one group they are equal, and tell nothing.
+        With one group they are equal, and tell nothing. Draws whose figure is NaN do not count;
+        NaN if none does.
     """
     random = np.random.default_rng(seed)
     values = np.asarray(
@@ -196,5 +196,8 @@ def bootstrap_interval(
         ],
         dtype=np.float64,
     )
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What a cube is scaled by before a network sees it.
+"""The scaling of a cube before a network sees it.
 
 ``global``, ``spatial`` and ``spectral`` map the range of a cube's own good pixels to 0 .. 1: over
 the whole cube, over the spaxels at each wavelength, over the wavelengths of each spaxel. ``PCA``
@@ -52,9 +52,7 @@ def normalise(
         If statistics are missing, or are of another wavelength grid.
     """
     if norm == "PCA":
-        if statistics is None:
-            raise ConfigurationError("--stats", "not given", "the file that the verb stats writes")
-        return _project(cube, bad, statistics)
+        return _project(cube, bad, _fitting(statistics, cube.shape[2]))
     axes = _RANGE_AXES[norm]
     low = np.min(cube, axis=axes, keepdims=True, where=~bad, initial=np.inf)
     high = np.max(cube, axis=axes, keepdims=True, where=~bad, initial=-np.inf)
@@ -68,13 +66,6 @@ def normalise(
 def _project(
     cube: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_], statistics: Statistics
 ) -> npt.NDArray[np.float32]:
-    if cube.shape[2] != len(statistics.mean):
-        raise ConfigurationError(
-            "--stats",
-            f"statistics of {len(statistics.mean)} wavelengths",
-            f"{cube.shape[2]}, as the cube has",
-            "run stats on cubes of this grid",
-        )
     standard = statistics.standardise(
         cube.reshape(-1, cube.shape[2]), bad.reshape(-1, cube.shape[2])
     )
@@ -83,7 +74,31 @@ def _project(
 
 
 def output_bands(norm: str, n_wave: int, statistics: Statistics | None) -> int:
-    """How many values a normalised spectrum has."""
-    if norm != "PCA" or statistics is None:
-        return n_wave
-    return len(statistics.components)
+    """Number of values of a normalised spectrum (int).
+
+    Parameters
+    ----------
+    norm, statistics
+        As for `normalise`.
+    n_wave : int
+        Number of wavelengths of the spectrum.
+
+    Raises
+    ------
+    ConfigurationError
+        As for `normalise`.
+    """
+    return len(_fitting(statistics, n_wave).components) if norm == "PCA" else n_wave
+
+
+def _fitting(statistics: Statistics | None, n_wave: int) -> Statistics:
+    if statistics is None:
+        raise ConfigurationError("--stats", "not given", "the file that the verb stats writes")
+    if n_wave != len(statistics.mean):
+        raise ConfigurationError(
+            "--stats",
+            f"statistics of {len(statistics.mean)} wavelengths",
+            f"{n_wave}, as the cube has",
+            "run stats on cubes of this grid",
+        )
+    return statistics

@@ -37,13 +37,35 @@ class PatchFiles:
     shape: tuple[int, int, int, int]
 
 
-def has_patches(tree: Tree, plateifu: str, *, task: str, norm: str, patch_size: int) -> bool:
-    """Tell whether a galaxy's patches are there, of this size and not older than the galaxy."""
+def has_patches(
+    tree: Tree,
+    plateifu: str,
+    *,
+    task: str,
+    norm: str,
+    patch_size: int,
+    statistics: Path | None = None,
+) -> bool:
+    """Tell whether a galaxy's patches are there, of this size and newer than what they are made of.
+
+    Parameters
+    ----------
+    tree : Tree
+    plateifu : str
+    task, norm, patch_size
+        As for `write_patches`.
+    statistics : Path, optional
+        The file of the statistics, with PCA.
+
+    Returns
+    -------
+    bool
+    """
     patches, table = _paths(tree, plateifu, task, norm)
-    galaxy = tree.galaxy(plateifu)
-    if not (patches.is_file() and table.is_file() and galaxy.is_file()):
+    sources = [tree.galaxy(plateifu), *([] if statistics is None else [statistics])]
+    if not all(path.is_file() for path in (patches, table, *sources)):
         return False
-    if patches.stat().st_mtime_ns < galaxy.stat().st_mtime_ns:
+    if patches.stat().st_mtime_ns < max(path.stat().st_mtime_ns for path in sources):
         return False
     try:
         shape = np.load(patches, mmap_mode="r", allow_pickle=False).shape

@@ -22,13 +22,21 @@ from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.layout import Tree
 from manga_ssftt.normalize import output_bands
 from manga_ssftt.patches import labelled_spaxels, padded_cube
+from manga_ssftt.splits import check_spaxels
 from manga_ssftt.targets import Target
 from manga_ssftt.training_statistics import Statistics
 
-__all__ = ["Batch", "PatchLoader", "Recipe", "Sample", "find_samples"]
+__all__ = [
+    "DEFAULT_POOL_BYTES",
+    "Batch",
+    "PatchLoader",
+    "PatchRecipe",
+    "Sample",
+    "find_samples",
+]
 
 DEFAULT_POOL_BYTES: Final = 2 << 30
-# Lightning holds the batch at work and fetches one or two ahead.
+# Lightning holds the current batch and fetches one or two ahead.
 _N_BUFFERS: Final = 4
 
 # Patches (B, 1, bands, p, p), places of the classes, abundances.
@@ -36,7 +44,7 @@ Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PatchRecipe:
     """How patches are cut.
 
     Attributes
@@ -105,8 +113,8 @@ def find_samples(
     Raises
     ------
     InputError
-        If a galaxy is missing or damaged, the galaxies differ in their wavelengths, or none has a
-        label.
+        If a galaxy is missing or damaged or lacks a spaxel of the split, the galaxies differ in
+        their wavelengths, or none has a label.
     """
     samples: list[Sample] = []
     wave: npt.NDArray[Any] | None = None
@@ -119,6 +127,8 @@ def find_samples(
                     path, "another wavelength grid than the galaxies before", "one grid"
                 )
             wave = found
+            if chosen is not None:
+                check_spaxels(path, chosen, file.shape)
             spaxels = labelled_spaxels(file.label(map_task), file.read("mask"), chosen)
             if len(spaxels) == 0:
                 continue
@@ -170,7 +180,7 @@ class PatchLoader:
     Parameters
     ----------
     samples : sequence of Sample
-    recipe : Recipe
+    recipe : PatchRecipe
     target : Target
     batch_size : int
     shuffle : bool, optional
@@ -188,13 +198,13 @@ class PatchLoader:
         Let every fourth batch have the same memory, which is several times faster than fresh
         memory for each: a batch is then valid until three more have been drawn.
     rank, world : int, optional
-        Of distributed training: each rank gets as many batches of its own.
+        Of distributed training: every rank gets the same number of batches, of its own patches.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        recipe: Recipe,
+        recipe: PatchRecipe,
         target: Target,
         batch_size: int,
         *,
@@ -302,7 +312,7 @@ class PatchLoader:
             yield patches, pool.index[chosen], pool.value[chosen]
 
     def _gather(self, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Copy rows, into memory that an earlier batch had if this is wanted."""
+        """Copy rows; with `reuse` into the memory of an earlier batch."""
         if not self.reuse:
             return rows.index_select(0, places)
         if len(self._buffers) < _N_BUFFERS:

@@ -50,6 +50,11 @@ class PredictionMap:
     wcs: Header
     synthetic: bool
 
+    @property
+    def n_spaxels(self) -> int:
+        """Spaxels that were predicted (int)."""
+        return int(np.isfinite(self.probability[0]).sum())
+
 
 def predict_map(model: TrainedModel, path: Path) -> PredictionMap:
     """Predict every spaxel of a processed galaxy that has a good pixel.

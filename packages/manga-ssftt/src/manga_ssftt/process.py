@@ -32,7 +32,7 @@ from manga_ssftt.resample import (
     resample_shifted,
 )
 
-__all__ = ["CubeRecipe", "Task", "is_done", "process_galaxy", "process_lazily"]
+__all__ = ["CubeRecipe", "CubeSource", "Task", "is_done", "process_galaxy", "process_lazily"]
 
 _LIGHT_SPEED_KM_S = 299792.458
 # Faster than any rotation: what a velocity may add to the channels that are read.
@@ -68,6 +68,25 @@ class CubeRecipe:
 
 
 @dataclass(frozen=True)
+class CubeSource:
+    """A LOGCUBE, and what the catalogue says of its galaxy.
+
+    Attributes
+    ----------
+    path : Path
+    redshift : float
+    mangaid : str
+        Used where the LOGCUBE does not tell.
+    recipe : CubeRecipe
+    """
+
+    path: Path
+    redshift: float
+    mangaid: str
+    recipe: CubeRecipe
+
+
+@dataclass(frozen=True)
 class Task:
     """What is to be done for one galaxy.
 
@@ -75,41 +94,32 @@ class Task:
     ----------
     tree : Tree
     plateifu : str
-    logcube : Path or None
-        None makes the label maps alone.
     maps : Path
-    redshift : float or None
-        Needed with a LOGCUBE.
-    mangaid : str
     labels : LabelRecipe
-    cube : CubeRecipe
+    cube : CubeSource or None
+        None makes the label maps alone.
     overwrite : bool
     """
 
     tree: Tree
     plateifu: str
-    logcube: Path | None
     maps: Path
-    redshift: float | None
-    mangaid: str
     labels: LabelRecipe
-    cube: CubeRecipe
+    cube: CubeSource | None
     overwrite: bool = False
 
     def label_key(self) -> str:
         """Identifies what the label maps are made of (str)."""
         return _digest({"recipe": self.labels.as_json(), "maps": _content(self.maps)})
 
-    def galaxy_key(self) -> str:
+    def galaxy_key(self, source: CubeSource) -> str:
         """Identifies what the HDF5 file is made of (str)."""
-        if self.logcube is None:
-            raise ValueError("a task without a cube")
         return _digest(
             {
                 "labels": self.label_key(),
-                "cube": vars(self.cube),
-                "redshift": self.redshift,
-                "logcube": _content(self.logcube),
+                "cube": vars(source.recipe),
+                "redshift": source.redshift,
+                "logcube": _content(source.path),
             }
         )
 
@@ -127,23 +137,23 @@ def is_done(task: Task) -> bool:
     """Whether a galaxy's outputs are complete and of this configuration and these inputs."""
     if task.overwrite or not labels_are_current(task.tree, task.plateifu, task.label_key()):
         return False
-    if task.logcube is None:
+    if task.cube is None:
         return True
     path = task.tree.galaxy(task.plateifu)
     if not path.exists():
         return False
     try:
         with GalaxyFile(path) as file:
-            return file.key == task.galaxy_key()
+            return file.key == task.galaxy_key(task.cube)
     except InputError:
         return False  # `process_galaxy` says what is wrong with it
 
 
 def process_lazily(make_task: Callable[[], Task]) -> dict[str, Any]:
-    """Process the galaxy of a task that is made here, so that its faults are this galaxy's.
+    """Make a task and process its galaxy, so that a missing redshift fails this galaxy alone.
 
-    A process that runs this has imported this module, and with it astropy, before it sets up its
-    loggers: astropy refuses to start when a logger of its name is there already.
+    A worker process imports this module, and with it astropy, before it sets up its loggers:
+    astropy refuses to start if a logger of its name already exists.
     """
     return process_galaxy(make_task())
 
@@ -169,19 +179,24 @@ def process_galaxy(task: Task) -> dict[str, Any]:
     OutputError
         If outputs of another configuration exist, or an output cannot be written.
     """
-    target = task.tree.galaxy(task.plateifu)
+    target, source = task.tree.galaxy(task.plateifu), task.cube
     replace = task.overwrite
-    if task.logcube is not None and target.exists() and not replace:
-        replace = _is_ours(task, target)
+    if source is not None and target.exists() and not replace:
+        replace = _is_ours(task.galaxy_key(source), target)
     timings: dict[str, float] = {}
-    # Decompression does not hold the interpreter: the labels are made and drawn meanwhile.
+    # Decompression releases the interpreter lock; meanwhile the labels are made and drawn.
     with ThreadPoolExecutor(1) as pool:
-        reading = None if task.logcube is None else pool.submit(_read_cube, task, timings)
+        reading = None
+        if source is not None:
+            reading = pool.submit(_read_cube, task.plateifu, source, timings)
         maps, labels, pictures = _make_labels(task, timings)
         if reading is not None:
             load_kernel()
-        cube = None if reading is None else reading.result()
-    spectra = None if cube is None else _resample(task, maps, cube, timings)
+    made = None
+    if source is not None and reading is not None:
+        cube = reading.result()
+        spectra = _resample(source, maps, cube, timings)
+        made = _galaxy(task, source, maps, cube, labels), spectra
     start = time.perf_counter()
     write_labels(
         task.tree,
@@ -193,15 +208,9 @@ def process_galaxy(task: Task) -> dict[str, Any]:
         notes=_notes(task, maps),
         overwrite=task.overwrite,
     )
-    if cube is not None and spectra is not None:
+    if source is not None and made is not None:
         remove_partials(target.parent, target.name)
-        write_galaxy(
-            target,
-            _galaxy(task, maps, cube, labels),
-            spectra,
-            compact=task.cube.compact,
-            overwrite=replace,
-        )
+        write_galaxy(target, *made, compact=source.recipe.compact, overwrite=replace)
     timings["write"] = time.perf_counter() - start
     return {
         "plateifu": task.plateifu,
@@ -233,12 +242,12 @@ def _make_labels(task: Task, timings: dict[str, float]) -> tuple[Maps, LabelMaps
     return maps, labels, pictures
 
 
-def _is_ours(task: Task, target: Path) -> bool:
-    """Whether a file that is there is what would be written; anything else stays."""
+def _is_ours(key: str, target: Path) -> bool:
+    """Whether a file that is there is what would be written; anything else is an error."""
     try:
         with GalaxyFile(target) as file:
             found = "made with another configuration or of other inputs"
-            ours = file.key == task.galaxy_key()
+            ours = file.key == key
     except InputError as error:
         found, ours = error.reason, False
     if not ours:
@@ -251,35 +260,33 @@ def _check_identity(path: Path, found: str, expected: str) -> None:
         raise InputError(path, f"PLATEIFU is {found}", expected)
 
 
-def _read_cube(task: Task, timings: dict[str, float]) -> Cube:
+def _read_cube(plateifu: str, source: CubeSource, timings: dict[str, float]) -> Cube:
     """Read the channels that the window needs, and those that a rotation may add."""
-    assert task.logcube is not None  # noqa: S101 - the caller has checked
-    if task.redshift is None:
-        raise InputError(task.logcube, "no redshift", "one from the catalogue")
     start = time.perf_counter()
-    edges = log_edges(task.cube.grid()) * (1.0 + task.redshift)
-    fastest = _MAX_VELOCITY_KM_S if task.cube.velocity == "spaxel" else 0.0
-    margin = 1.0 + fastest / _LIGHT_SPEED_KM_S
-    window = (float(edges[0]) / margin, float(edges[-1]) * margin)
-    cube = read_cube(task.logcube, window, deredden=task.cube.deredden)
-    _check_identity(task.logcube, cube.plateifu, task.plateifu)
+    edges = log_edges(source.recipe.grid()) * (1.0 + source.redshift)
+    fastest = _MAX_VELOCITY_KM_S if source.recipe.velocity == "spaxel" else 0.0
+    beta = fastest / _LIGHT_SPEED_KM_S
+    window = (float(edges[0]) * (1.0 - beta), float(edges[-1]) * (1.0 + beta))
+    cube = read_cube(source.path, window, deredden=source.recipe.deredden)
+    _check_identity(source.path, cube.plateifu, plateifu)
     timings["read"] = time.perf_counter() - start
     return cube
 
 
-def _resample(task: Task, maps: Maps, cube: Cube, timings: dict[str, float]) -> Resampled:
-    assert task.redshift is not None  # noqa: S101 - checked before the cube was read
+def _resample(source: CubeSource, maps: Maps, cube: Cube, timings: dict[str, float]) -> Resampled:
     if cube.shape != maps.shape:
         raise InputError(
-            task.maps, f"maps of {maps.shape} spaxels", f"{cube.shape}, as {cube.path.name} has"
+            maps.path, f"maps of {maps.shape} spaxels", f"{cube.shape}, as {cube.path.name} has"
         )
     start = time.perf_counter()
-    stretch = 1.0 + task.redshift
+    stretch = 1.0 + source.redshift
     flat = (len(cube.wave), -1)
     spectra = cube.flux.reshape(flat), cube.ivar.reshape(flat), cube.bad.reshape(flat)
-    edges_in, edges_out = log_edges(cube.wave), log_edges(task.cube.grid())
-    if task.cube.velocity == "spaxel":
-        velocity = np.clip(read_velocity(task.maps), -_MAX_VELOCITY_KM_S, _MAX_VELOCITY_KM_S)
+    edges_in, edges_out = log_edges(cube.wave), log_edges(source.recipe.grid())
+    if source.recipe.velocity == "spaxel":
+        velocity = np.clip(
+            read_velocity(maps.path, source.redshift), -_MAX_VELOCITY_KM_S, _MAX_VELOCITY_KM_S
+        )
         # A spaxel without a velocity moves with the galaxy.
         factor = 1.0 + np.nan_to_num(velocity.ravel()) / _LIGHT_SPEED_KM_S
         result = resample_shifted(*spectra, edges_in, edges_out, stretch * factor)
@@ -303,33 +310,32 @@ def _notes(task: Task, maps: Maps) -> dict[str, Any]:
     return notes
 
 
-def _galaxy(task: Task, maps: Maps, cube: Cube, labels: LabelMaps) -> Galaxy:
-    assert task.redshift is not None  # noqa: S101 - checked before the cube was read
-    assert task.logcube is not None  # noqa: S101
+def _galaxy(task: Task, source: CubeSource, maps: Maps, cube: Cube, labels: LabelMaps) -> Galaxy:
     ra, dec = spaxel_coordinates(cube.wcs, cube.shape)
     coordinates: dict[str, tuple[npt.NDArray[np.float64], str]] = {
         "ra": (ra, "deg"),
         "dec": (dec, "deg"),
     }
-    if maps.radius_arcsec is not None and maps.radius_re is not None:
+    if maps.radius_arcsec is not None:
         coordinates["radius_arcsec"] = (maps.radius_arcsec, "arcsec")
+    if maps.radius_re is not None:
         coordinates["radius_re"] = (maps.radius_re, "effective radius")
     configuration = {
         "labels": task.labels.as_json(),
-        "cube": jsonable(vars(task.cube)),
-        "redshift": task.redshift,
+        "cube": jsonable(vars(source.recipe)),
+        "redshift": source.redshift,
         "product": cube.product,
     }
     return Galaxy(
         plateifu=task.plateifu,
-        mangaid=cube.mangaid or task.mangaid,
-        redshift=task.redshift,
-        wave=task.cube.grid(),
+        mangaid=cube.mangaid or source.mangaid,
+        redshift=source.redshift,
+        wave=source.recipe.grid(),
         shape=cube.shape,
         labels=labels,
         wcs=cube.wcs,
         coordinates=coordinates,
-        key=task.galaxy_key(),
-        provenance=provenance("manga-ssftt", configuration, [task.logcube, task.maps]),
+        key=task.galaxy_key(source),
+        provenance=provenance("manga-ssftt", configuration, [source.path, task.maps]),
         synthetic=cube.synthetic or maps.synthetic,
     )

@@ -1,8 +1,8 @@
 """Which galaxies train, validate and test.
 
 The ``hard`` split deals out galaxies; all observations of one MANGAID go together. The ``easy``
-split deals out single spaxels of all galaxies: neighbours of a test spaxel are then in the training
-set, within its patch, so that figures of an easy split are leaky by design.
+split deals out single spaxels of all galaxies: the patch of a test spaxel then holds training
+spaxels, so that the figures of an easy split are leaky by design.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from manga_ssftt.layout import check_plateifu
 __all__ = [
     "PARTS",
     "Split",
+    "check_spaxels",
     "choose_properties",
     "easy_split",
     "hard_split",
@@ -181,7 +182,7 @@ def _bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def _deal(count: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Part of each of `count` items in turn, so that any run of them is divided by the shares."""
+    """Number of the part of each of `count` items, so that every run of them has the shares."""
     part = np.empty(count, dtype=np.int64)
     dealt = np.zeros(len(shares))
     for turn in range(count):
@@ -257,3 +258,31 @@ def read_split(folder: Path, part: str) -> Split:
     for plateifu, found_places in places.items():
         names[plateifu] = np.asarray(found_places, dtype=np.int64)
     return names
+
+
+def check_spaxels(path: Path, places: npt.NDArray[np.int64], shape: tuple[int, ...]) -> None:
+    """Check that the spaxels that a split names lie within a galaxy.
+
+    Parameters
+    ----------
+    path : Path
+        The galaxy's file, for the message.
+    places : ndarray of int64, shape (n, 2)
+        Spaxels (y, x).
+    shape : tuple of int
+        Begins with ``(n_y, n_x)``.
+
+    Raises
+    ------
+    InputError
+        If one lies outside.
+    """
+    outside = np.any((places < 0) | (places >= np.asarray(shape[:2])), axis=1)
+    if np.any(outside):
+        y, x = places[outside][0]
+        raise InputError(
+            path,
+            f"no spaxel (y, x) = ({y}, {x}), which the split names",
+            f"y below {shape[0]} and x below {shape[1]}",
+            "run split again",
+        )

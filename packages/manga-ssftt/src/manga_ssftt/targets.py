@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,7 @@ import numpy.typing as npt
 from astro_common.errors import ConfigurationError
 from manga_ssftt.labels import ABUNDANCE_BINS, bin_centres
 
-__all__ = ["HEADS", "TASKS", "Target", "make_target"]
-
-TASKS: Final = ("BPT", "logOH", "joint")
-HEADS: Final = ("classification", "ordinal", "regression")
+__all__ = ["Target", "make_target"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def make_target(
     Parameters
     ----------
     task, head : str
-        Of `TASKS` and `HEADS`.
+        See `Target`.
     bins : str
         Name of the bins of abundance.
     labels : ndarray
@@ -143,6 +140,6 @@ def make_target(
 
 
 def _moments(values: npt.NDArray[Any]) -> tuple[float, float]:
-    if len(values) == 0:
+    if len(values) == 0:  # nothing will be learned of abundances: any scale serves
         return 8.5, 0.1
     return float(np.mean(values)), float(max(np.std(values), 1e-3))

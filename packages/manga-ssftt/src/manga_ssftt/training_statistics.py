@@ -24,6 +24,7 @@ from astro_common.errors import ConfigurationError, InputError
 from astro_common.jsonable import json_text
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.layout import Tree
+from manga_ssftt.splits import check_spaxels
 
 __all__ = ["Statistics", "measure_statistics", "read_statistics", "write_statistics"]
 
@@ -40,8 +41,8 @@ class Statistics:
     Attributes
     ----------
     mean, std : ndarray of float64, shape (n_wave,)
-        Of the good pixels at each wavelength, 1e-17 erg/s/cm2/angstrom/spaxel. Where there is no
-        good pixel, or all are alike, 0 or that value, and 1.
+        Of the good pixels at each wavelength, 1e-17 erg/s/cm2/angstrom/spaxel. Where no pixel is
+        good, the mean is 0; where none is or all are equal, the standard deviation is 1.
     components : ndarray of float64, shape (n_components, n_wave)
         Orthonormal rows, by decreasing variance; the entry of each that is largest in magnitude is
         positive.
@@ -95,11 +96,11 @@ def measure_statistics(
     ConfigurationError
         If there are fewer wavelengths or spectra than components.
     InputError
-        If a galaxy is missing, damaged or on another wavelength grid than the first.
+        If a galaxy is missing or damaged, lacks a spaxel of the split, or is on another wavelength
+        grid than the first.
     """
-    count, total, square = _first_pass(tree, spaxels)
+    count, mean, square = _first_pass(tree, spaxels)
     n_wave = len(count)
-    mean = np.divide(total, count, out=np.zeros(n_wave), where=count > 0)
     variance = np.divide(square, count, out=np.ones(n_wave), where=count > 0)
     std = np.sqrt(variance)
     std[std == 0] = 1.0
@@ -134,7 +135,7 @@ def measure_statistics(
 def _first_pass(
     tree: Tree, spaxels: Mapping[str, npt.NDArray[np.int64] | None]
 ) -> tuple[Floats, Floats, Floats]:
-    """Number, sum and sum of squared deviations of the good pixels at each wavelength."""
+    """Number, mean and sum of squared deviations of the good pixels at each wavelength."""
     count = mean = square = np.zeros(0)
     for path, flux, bad in _spectra(tree, spaxels):
         good = ~bad
@@ -155,7 +156,7 @@ def _first_pass(
         count = both
     if not np.any(count):
         raise InputError(tree.root, "no training spectrum with a good pixel", "at least one")
-    return count, mean * count, square
+    return count, mean, square
 
 
 def _spectra(
@@ -167,6 +168,7 @@ def _spectra(
         with GalaxyFile(path) as file:
             flux, bad = file.read("cube"), file.read("mask")
         if chosen is not None:
+            check_spaxels(path, chosen, bad.shape)
             flux, bad = flux[chosen[:, 0], chosen[:, 1]], bad[chosen[:, 0], chosen[:, 1]]
         flux, bad = flux.reshape(-1, flux.shape[-1]), bad.reshape(-1, bad.shape[-1])
         seen = ~bad.all(axis=1)
@@ -202,7 +204,7 @@ def read_statistics(path: Path) -> Statistics:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in ("mean", "std", "components")}
             notes = json.loads((file.metadata() or {}).get("notes", "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(path, f"cannot be read ({error})", "what the verb stats writes") from error
     mean, std, components = (np.asarray(value, np.float64) for value in tensors.values())
     if mean.ndim != 1 or std.shape != mean.shape or components.shape[1:] != mean.shape:
@@ -211,4 +213,7 @@ def read_statistics(path: Path) -> Statistics:
             f"tensors of shapes {mean.shape}, {std.shape}, {components.shape}",
             "(n_wave,), (n_wave,), (n_components, n_wave)",
         )
+    finite = all(np.all(np.isfinite(values)) for values in (mean, std, components))
+    if not finite or np.any(std <= 0):
+        raise InputError(path, "values that are not finite, or a std that is not positive")
     return Statistics(mean, std, components, notes)

@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"would_fetch": [tasks[name].url for name in waiting]})
         else:
-            print("\n".join(tasks[name].url for name in waiting))
+            for name in waiting:
+                print(tasks[name].url)
         return DONE
     folder = tree.root / "raw"
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from astro_common.command import DONE, add_common_options, print_json
 from astro_common.errors import InputError, OutputError
-from manga_ssftt.commands.options import add_root
+from manga_ssftt.commands.options import add_root, add_seed
 
 __all__ = ["add_parser"]
 
@@ -37,7 +37,7 @@ def add_parser(verbs: Any) -> None:
         metavar="METRICS.json",
         help="metrics of the easy split: report the gap between easy and hard",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the bootstrap (1)")
+    add_seed(parser, "of the bootstrap and the random forest")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add_common_options(parser)
     parser.set_defaults(run=run)
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"cannot be read ({error})", "a metrics.json") from error
     if not isinstance(found, dict):
         raise InputError(path, "no JSON object", "a metrics.json")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
 from astro_common.errors import ConfigurationError, InputError, OutputError
-from manga_ssftt.commands.options import odd_int
+from manga_ssftt.commands.options import add_seed, odd_int
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--mock-noise", type=float, default=0.08, metavar="S", help="of --mock-image (0.08)"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="(1)")
+    add_seed(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add_common_options(parser)
@@ -76,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.n_components < 3:
         raise ConfigurationError("--n-components", str(arguments.n_components), "at least 3")
-    if arguments.seed < 0:
-        raise ConfigurationError("--seed", str(arguments.seed), "0 or more")
+    if not 0 <= arguments.mock_noise < math.inf:
+        raise ConfigurationError("--mock-noise", str(arguments.mock_noise), "0 or more")
     report = arguments.out / "report.json"
     if report.exists() and not arguments.overwrite:
         raise OutputError(report, "the file exists", action="give --overwrite to replace it")

@@ -13,7 +13,7 @@ from astro_common.command import (
     print_json,
 )
 from astro_common.errors import ConfigurationError
-from manga_ssftt.commands.options import add_root
+from manga_ssftt.commands.options import add_root, add_seed
 
 __all__ = ["add_parser"]
 
@@ -31,7 +31,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--size", type=positive_int, default=24, metavar="P", help="spaxels on a side (24)"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="(1)")
+    add_seed(parser)
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N")
     add_common_options(parser)
     parser.set_defaults(run=run)
@@ -43,8 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.size < 8:
         raise ConfigurationError("--size", str(arguments.size), "at least 8 spaxels")
-    if arguments.seed < 0:
-        raise ConfigurationError("--seed", str(arguments.seed), "0 or more")
     catalog, names, outcome = write_mock(
         arguments.root,
         n_galaxies=arguments.n_galaxies,

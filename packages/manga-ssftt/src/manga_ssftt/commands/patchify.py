@@ -73,6 +73,7 @@ def cut_all(
             task=arguments.label_task,
             norm=arguments.patch_norm,
             patch_size=arguments.patch_size,
+            statistics=arguments.stats if arguments.patch_norm == "PCA" else None,
         )
 
     statistics = _statistics(arguments)

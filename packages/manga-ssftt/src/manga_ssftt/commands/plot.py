@@ -36,9 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
         path = _figure_path(source, arguments.output)
         if path in figures:
             raise ConfigurationError(
-                source, f"its figure is {path}, as that of {figures[path]}", "names that differ",
+                source,
+                f"its figure is {path}, as that of {figures[path]}",
+                "names that differ",
                 "draw them into two folders",
-            )  # fmt: skip
+            )
         figures[path] = source
     for path in figures:
         if path.exists() and not arguments.overwrite:
@@ -76,15 +78,18 @@ def _draw(source: Path, path: Path) -> None:
         return
     try:
         content = json.loads(source.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(source, f"cannot be read ({error})", "a JSON file") from error
     if isinstance(content, list):
-        from manga_ssftt.plots.predictions import draw_history
+        from manga_ssftt.plots.learning_curves import draw_history
 
         draw_history(source, path)
         return
-    if not isinstance(content, dict) or "confusion_matrix" not in content:
-        raise InputError(source, "neither curves nor figures", "history.json or metrics.json")
     from manga_ssftt.plots.evaluation import draw_confusion
 
-    draw_confusion(path, content)
+    try:
+        draw_confusion(path, content)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            source, f"neither curves nor figures ({error!r})", "history.json or metrics.json"
+        ) from error

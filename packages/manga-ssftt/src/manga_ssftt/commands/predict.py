@@ -40,16 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_checkpoint(arguments.checkpoint)
     found = predict_map(model, arguments.galaxy)
     write_prediction_map(arguments.output, found, model, overwrite=arguments.overwrite)
-    n_spaxels = int((~(found.probability != found.probability)[0]).sum())
     if arguments.json:
         print_json(
             {
                 "output": str(arguments.output),
                 "plateifu": found.plateifu,
                 "task": model.target.task,
-                "n_spaxels": n_spaxels,
+                "n_spaxels": found.n_spaxels,
             }
         )
     else:
-        print(f"{arguments.output}: {model.target.task} of {n_spaxels} spaxels")
+        print(f"{arguments.output}: {model.target.task} of {found.n_spaxels} spaxels")
     return DONE

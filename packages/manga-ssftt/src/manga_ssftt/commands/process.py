@@ -1,4 +1,4 @@
-"""``manga-ssftt process``: released files to label maps and HDF5 files."""
+"""``manga-ssftt process``: released files into label maps and HDF5 files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from manga_ssftt.commands.options import add_root, add_task_options
 if TYPE_CHECKING:
     from astro_common.jobs import Failure, Outcome
     from manga_ssftt.catalog import Catalog
+    from manga_ssftt.labels import LabelRecipe
     from manga_ssftt.layout import Tree
     from manga_ssftt.process import CubeRecipe, Task
 
@@ -57,9 +58,17 @@ def add_parser(verbs: Any) -> None:
         help="leave FITS files alone: only cut patches of galaxies that are processed",
     )
     labels = parser.add_argument_group("labels")
-    labels.add_argument("--map-mask", choices=("donotuse", "any"), default="donotuse")
     labels.add_argument(
-        "--bpt", choices=("nii", "sii", "oi", "kewley06", "schawinski07"), default="nii"
+        "--map-mask",
+        choices=("donotuse", "any"),
+        default="donotuse",
+        help="which bits of a line's mask exclude a spaxel (donotuse)",
+    )
+    labels.add_argument(
+        "--bpt",
+        choices=("nii", "sii", "oi", "kewley06", "schawinski07"),
+        default="nii",
+        help="diagnostic diagram (nii)",
     )
     labels.add_argument("--snr-min", type=float, default=3.0, metavar="S", help="per line (3)")
     labels.add_argument(
@@ -83,7 +92,7 @@ def add_parser(verbs: Any) -> None:
         metavar=("LO", "HI"),
         help="rest-frame wavelength, angstrom (5000 8000); H-beta needs LO of at most 4850",
     )
-    spectra.add_argument("--n-pixels", type=positive_int, default=2040, metavar="N")
+    spectra.add_argument("--n-pixels", type=positive_int, default=2040, metavar="N", help="(2040)")
     spectra.add_argument(
         "--velocity",
         choices=("systemic", "spaxel"),
@@ -141,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.catalog is not None:
             catalog = read_catalog(arguments.catalog, tree.daptype)
         tree.failures.parent.mkdir(parents=True, exist_ok=True)
-        job = _Job(tree, catalog, labels, cube, arguments.maps_only, arguments.overwrite)
+        job = _Job(tree, catalog, labels, cube, arguments.overwrite)
         outcome = run_units(
             process_lazily,
             {name: partial(job.task, name, paths) for name, paths in units.items()},
@@ -189,37 +198,23 @@ class _Job:
         self,
         tree: Tree,
         catalog: Catalog | None,
-        labels: Any,
+        labels: LabelRecipe,
         cube: CubeRecipe,
-        maps_only: bool,
         overwrite: bool,
     ) -> None:
         self.tree, self.catalog = tree, catalog
-        self.labels, self.cube = labels, cube
-        self.maps_only, self.overwrite = maps_only, overwrite
+        self.labels, self.cube, self.overwrite = labels, cube, overwrite
 
     def task(self, plateifu: str, paths: tuple[Path | None, Path]) -> Task:
-        """The task of one galaxy; a redshift that is missing is an `InputError`."""
-        from manga_ssftt.process import Task
+        """The task of one galaxy; an `InputError` if the catalogue gives no redshift."""
+        from manga_ssftt.process import CubeSource, Task
 
-        redshift, mangaid = None, plateifu
-        if not self.maps_only:
-            if self.catalog is None:
-                raise ConfigurationError("--catalog", "not given", "a dapall file")
-            redshift = self.catalog.redshift(plateifu)
-            mangaid = self.catalog.mangaid(plateifu)
         logcube, maps = paths
-        return Task(
-            tree=self.tree,
-            plateifu=plateifu,
-            logcube=logcube,
-            maps=maps,
-            redshift=redshift,
-            mangaid=mangaid,
-            labels=self.labels,
-            cube=self.cube,
-            overwrite=self.overwrite,
-        )
+        source = None
+        if logcube is not None and self.catalog is not None:
+            redshift, mangaid = self.catalog.redshift(plateifu), self.catalog.mangaid(plateifu)
+            source = CubeSource(logcube, redshift, mangaid, self.cube)
+        return Task(self.tree, plateifu, maps, self.labels, source, self.overwrite)
 
 
 def _units(arguments: argparse.Namespace, tree: Tree) -> dict[str, tuple[Path | None, Path]]:
@@ -231,9 +226,11 @@ def _units(arguments: argparse.Namespace, tree: Tree) -> dict[str, tuple[Path | 
         names = tree.galaxies()
         if not names:
             raise InputError(
-                tree.root, "no processed galaxy", "processed/cubes/PLATE/PLATEIFU.h5",
+                tree.root,
+                "no processed galaxy",
+                "processed/cubes/PLATE/PLATEIFU.h5",
                 "run process without --skip-fits first",
-            )  # fmt: skip
+            )
     elif not names:
         names = tree.raw_galaxies("MAPS" if arguments.maps_only else "LOGCUBE")
         if not names:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_common.command import DONE, add_common_options, print_json
-from astro_common.errors import ConfigurationError, InputError
-from manga_ssftt.commands.options import add_root
+from astro_common.errors import InputError
+from manga_ssftt.commands.options import add_root, add_seed
 from manga_ssftt.layout import LABEL_TASKS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_parser(verbs: Any) -> None:
         metavar=("TRAIN", "VAL", "TEST"),
         help="shares (0.8 0.1 0.1)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="(1)")
+    add_seed(parser)
     parser.add_argument("--kind", choices=("hard", "easy"), default="hard")
     parser.add_argument(
         "--label-task", choices=LABEL_TASKS, default="BPT", help="of the easy split"
@@ -46,8 +46,8 @@ def add_parser(verbs: Any) -> None:
         "--stratify",
         nargs="*",
         metavar="COLUMN",
-        help="columns of the catalogue that the parts share evenly; by default up to two of "
-        "mass, star formation rate and axis ratio; none without a name",
+        help="columns of the catalogue that the hard split balances; by default up to two of mass, "
+        "star formation rate and axis ratio; without a name none",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument(
@@ -64,8 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     from manga_ssftt.layout import Tree
     from manga_ssftt.splits import PARTS, choose_properties, easy_split, hard_split, write_split
 
-    if arguments.seed < 0:
-        raise ConfigurationError("--seed", str(arguments.seed), "0 or more")
     tree = Tree(arguments.root)
     catalog = read_catalog(arguments.catalog)
     # Before anything is processed, the galaxies are those that have been downloaded.

@@ -9,12 +9,10 @@ from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
 from astro_common.errors import ConfigurationError
-from manga_ssftt.commands.options import add_root, odd_int
+from manga_ssftt.commands.options import add_root, add_seed, odd_int
 from manga_ssftt.layout import PATCH_NORMS
 
 __all__ = ["add_parser"]
-
-_SCALED_HELP = "bf16 halves the arithmetic's memory where the processor supports it"
 
 
 def add_parser(verbs: Any) -> None:
@@ -64,9 +62,12 @@ def add_parser(verbs: Any) -> None:
         metavar="N",
         help="stop after this many epochs without a better validation score (0: never)",
     )
-    how.add_argument("--seed", type=int, default=1, metavar="S", help="(1)")
+    add_seed(how)
     how.add_argument(
-        "--precision", choices=("32-true", "bf16-mixed"), default="32-true", help=_SCALED_HELP
+        "--precision",
+        choices=("32-true", "bf16-mixed"),
+        default="32-true",
+        help="bf16 computes in half the bytes where the processor supports it",
     )
     how.add_argument("--accelerator", default="auto", metavar="NAME", help="as Lightning has it")
     how.add_argument(
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from manga_ssftt.galaxy_file import GalaxyFile
     from manga_ssftt.layout import Tree
-    from manga_ssftt.patch_loader import Recipe, find_samples
+    from manga_ssftt.patch_loader import PatchRecipe, find_samples
     from manga_ssftt.splits import read_split
     from manga_ssftt.targets import make_target
     from manga_ssftt.training import Training, train
@@ -141,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = train(
         training_samples,
         validation_samples,
-        Recipe(arguments.patch_norm, arguments.patch_size, statistics),
+        PatchRecipe(arguments.patch_norm, arguments.patch_size, statistics),
         target,
         training,
         arguments.out,
@@ -169,8 +170,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--dropout", str(arguments.dropout), "at least 0 and below 1")
     if not 0 <= arguments.weight_decay < math.inf:
         raise ConfigurationError("--weight-decay", str(arguments.weight_decay), "0 or more")
-    if not 0 <= arguments.seed < 1 << 32:
-        raise ConfigurationError("--seed", str(arguments.seed), "0 to 4294967295")
     if arguments.patience < 0:
         raise ConfigurationError("--patience", str(arguments.patience), "0 or more")
     if arguments.patch_norm == "PCA" and arguments.stats is None:

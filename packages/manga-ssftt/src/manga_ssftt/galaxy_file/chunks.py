@@ -1,8 +1,9 @@
 """Chunks of HDF5 datasets, packed by several threads as HDF5's own filters would pack them.
 
-HDF5 compresses one chunk after the other in the thread that writes. The bytes of a shuffled chunk
-of noise hold no repeated strings, whose search takes most of that time: run lengths and Huffman
-codes alone give the same size several times as fast, and any reader of gzip decodes them.
+HDF5 compresses one chunk after the other, in the thread that writes. Most of that time goes into
+the search for repeated strings, of which the shuffled bytes of a noisy spectrum hold none. Run
+lengths and Huffman codes alone give the same size several times as fast, and any reader of gzip
+decodes them.
 """
 
 from __future__ import annotations

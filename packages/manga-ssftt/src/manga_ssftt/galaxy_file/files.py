@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 from astropy.io.fits import Header
+from astropy.utils.exceptions import AstropyWarning
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from astro_common.jsonable import json_text
-from manga_ssftt.cubes import FLUX_UNIT
+from manga_ssftt.cubes import FLUX_UNIT, celestial_header
 from manga_ssftt.galaxy_file.chunks import write_chunked
 from manga_ssftt.galaxy_file.rounding import (
     FLUX_STEPS_PER_SIGMA,
@@ -168,7 +170,7 @@ class GalaxyFile:
     Raises
     ------
     InputError
-        If the file is missing, damaged, or no such file.
+        If the file is missing, damaged, or not the file of a processed galaxy.
 
     Attributes
     ----------
@@ -244,11 +246,25 @@ class GalaxyFile:
 
     @property
     def wcs(self) -> Header:
-        """Celestial coordinates of the spaxels (astropy.io.fits.Header)."""
-        return Header.fromstring(str(self._file.attrs["wcs"]), sep="\n")
+        """Celestial coordinates of the spaxels (astropy.io.fits.Header); may be an `InputError`."""
+        text = self._text("wcs")
+        with warnings.catch_warnings():
+            # Of a damaged card astropy warns; what then is missing, `celestial_header` refuses.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return celestial_header(Header.fromstring(text, sep="\n"), self.path)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the file comes from (dict)."""
-        found = json.loads(str(self._file.attrs["provenance"]))
-        return found if isinstance(found, dict) else {}
+        """Versions, configuration and inputs behind the file (dict); may be an `InputError`."""
+        try:
+            return dict(json.loads(self._text("provenance")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(
+                self.path, f"attribute provenance is no JSON object ({error})"
+            ) from error
+
+    def _text(self, name: str) -> str:
+        try:
+            return str(self._file.attrs[name])
+        except (KeyError, OSError, ValueError, TypeError) as error:
+            raise InputError(self.path, f"attribute {name} cannot be read ({error})") from error

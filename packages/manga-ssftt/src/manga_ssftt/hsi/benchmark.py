@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from astro_common.errors import ConfigurationError
 from manga_ssftt.hsi.recipe import RECIPES
 from manga_ssftt.hsi.scene import Scene
 from manga_ssftt.hsi.splitting import TEST, TRAIN
@@ -68,6 +69,11 @@ def run_protocol(
         Of the test pixels, see `metrics.classification_figures`, with ``n_train`` and ``n_test``.
     prediction : ndarray of int64, shape (n_y, n_x)
         Class of each labelled pixel, 0 elsewhere.
+
+    Raises
+    ------
+    ConfigurationError
+        If bands or spectra give fewer than 3 components.
     """
     torch.manual_seed(protocol.seed)
     recipe, classes = RECIPES[protocol.model], scene.classes
@@ -126,6 +132,13 @@ def _padded_components(
     flat = scene.image.reshape(-1, scene.image.shape[2])
     fitted = scene.image[split == TRAIN] if protocol.train_only_pca else flat
     n_components = min(protocol.n_components, *fitted.shape)
+    if n_components < 3:
+        n_spectra, n_bands = fitted.shape
+        raise ConfigurationError(
+            "--n-components",
+            f"{n_components} components: {n_spectra} spectra of {n_bands} bands",
+            "at least 3, which SSFTT needs",
+        )
     pca = PCA(n_components, whiten=True, svd_solver="full").fit(fitted)
     components = pca.transform(flat).reshape(*scene.truth.shape, n_components)
     half = protocol.patch_size // 2

@@ -1,7 +1,8 @@
-"""Hyperspectral scenes: image and ground truth in MATLAB files, or a made-up image."""
+"""Hyperspectral scenes: image and ground truth in MATLAB files, or a synthetic image."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from astro_common.errors import InputError
 __all__ = ["Scene", "mock_image", "read_ground_truth", "read_scene"]
 
 _MAX_VALUES = 2 << 30
+# What SciPy raises over a file that is damaged or no MATLAB file.
+_DAMAGED = (OSError, ValueError, TypeError, LookupError, EOFError, MatReadError, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +83,10 @@ def read_ground_truth(path: Path) -> npt.NDArray[np.int64]:
         If the file is missing, damaged, or holds no whole numbers of 0 and up with two classes.
     """
     values = _read_array(path, 2)
-    truth = values.astype(np.int64)
-    if not np.array_equal(truth, values) or truth.min() < 0:
+    # Beyond these bounds a float has no integer, NaN included.
+    whole = (values >= 0) & (values < 2.0**53)
+    truth = np.where(whole, values, -1).astype(np.int64)
+    if not np.array_equal(truth, values):
         raise InputError(path, "values that are no classes", "whole numbers, 0 for not labelled")
     if len(np.unique(truth[truth > 0])) < 2:
         raise InputError(path, "fewer than two classes", "at least two")
@@ -105,7 +110,7 @@ def _read_array(path: Path, n_dimensions: int) -> npt.NDArray[Any]:
         raise InputError(
             path, "a MATLAB 7.3 file", "version 4 to 7", "save it with -v7 in MATLAB"
         ) from error
-    except (OSError, ValueError, TypeError, LookupError, EOFError, MatReadError) as error:
+    except _DAMAGED as error:
         raise InputError(path, f"cannot be read ({error})", "a .mat file") from error
     if values.dtype.kind not in "iuf" or values.size == 0:
         raise InputError(path, f"an array of {values.dtype}", kind)

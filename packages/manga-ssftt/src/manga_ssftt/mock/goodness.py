@@ -12,11 +12,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from manga_ssftt.bitmask import bad_cube_pixels
 from manga_ssftt.mock.lines import LINES
 from manga_ssftt.mock.spectra import (
     GAS_SIGMA_KM_S,
     INSTRUMENT_SIGMA_KM_S,
     LIGHT_SPEED_KM_S,
+    LOG_STEP,
     WAVE,
     Spectra,
 )
@@ -25,8 +27,6 @@ __all__ = ["LineModel", "figures_of_merit", "line_models"]
 
 Floats = npt.NDArray[np.float64]
 
-_BAD_BITS: Final = 0b11101
-_LOG_STEP: Final = np.log(10.0) * 1e-4
 # Half of the 15 pixels over which a line's fit is judged, and its two sidebands.
 _HALF_WINDOW: Final = 7
 _SIDEBANDS: Final = np.r_[-40:-20, 20:40]
@@ -70,7 +70,7 @@ def figures_of_merit(spectra: Spectra, *, with_lines: bool) -> Floats:
     model = spectra.stars + spectra.lines if with_lines else spectra.stars
     data = spectra.flux if with_lines else spectra.flux - spectra.lines
     result = np.zeros((9, len(data)))
-    good = ((spectra.mask & _BAD_BITS) == 0) & (spectra.ivar > 0) & (model > 0)
+    good = ~bad_cube_pixels(spectra.mask, product="dap") & (spectra.ivar > 0) & (model > 0)
     for number in np.flatnonzero(good.any(axis=1)):
         keep = good[number]
         residual = np.abs(data[number, keep] - model[number, keep]).astype(np.float64)
@@ -105,7 +105,7 @@ def line_models(spectra: Spectra, fluxes: Floats, stretch: Floats) -> LineModel:
     width = np.hypot(INSTRUMENT_SIGMA_KM_S, GAS_SIGMA_KM_S) / LIGHT_SPEED_KM_S
     result = LineModel(*(np.zeros_like(fluxes) for _ in range(3)))
     for number, (_, rest) in enumerate(LINES):
-        centre = np.rint(np.log(rest * stretch / WAVE[0]) / _LOG_STEP).astype(np.int64)
+        centre = np.rint(np.log(rest * stretch / WAVE[0]) / LOG_STEP).astype(np.int64)
         sigma = width * rest * stretch
         result.amplitude[number] = fluxes[number] / (np.sqrt(2.0 * np.pi) * sigma)
         beside = np.clip(centre[:, np.newaxis] + _SIDEBANDS, 0, len(WAVE) - 1)
@@ -119,7 +119,7 @@ def line_models(spectra: Spectra, fluxes: Floats, stretch: Floats) -> LineModel:
         near = centre[:, np.newaxis] + np.arange(-_HALF_WINDOW, _HALF_WINDOW + 1)
         inside = (near >= 0) & (near < len(WAVE))
         near = np.clip(near, 0, len(WAVE) - 1)
-        good = inside & ((spectra.mask[rows, near] & _BAD_BITS) == 0)
+        good = inside & ~bad_cube_pixels(spectra.mask[rows, near], product="dap")
         model = spectra.stars[rows, near] + spectra.lines[rows, near]
         chi2 = (spectra.flux[rows, near] - model) ** 2 * spectra.ivar[rows, near] * good
         count = good.sum(axis=1)

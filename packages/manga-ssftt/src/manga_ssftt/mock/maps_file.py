@@ -119,8 +119,9 @@ def write_maps(
     write_packed(path, hdus)
 
 
-def _add_lines(add: _Add, galaxy: GalaxyParameters, truth: Truth, spectra: Spectra,
-               measured: Measured) -> None:  # fmt: skip
+def _add_lines(
+    add: _Add, galaxy: GalaxyParameters, truth: Truth, spectra: Spectra, measured: Measured
+) -> None:
     shape = truth.inside.shape
     names = [name for name, _ in LINES]
 

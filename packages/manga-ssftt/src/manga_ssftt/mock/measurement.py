@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
-from manga_ssftt.bitmask import DapMap
+from manga_ssftt.bitmask import DapMap, bad_cube_pixels
 from manga_ssftt.mock.lines import LINES, TIED
 from manga_ssftt.mock.population import GalaxyParameters
 from manga_ssftt.mock.spectra import (
     GAS_SIGMA_KM_S,
     INSTRUMENT_SIGMA_KM_S,
     LIGHT_SPEED_KM_S,
+    LOG_STEP,
     WAVE,
     Spectra,
 )
@@ -31,7 +32,6 @@ __all__ = ["Measured", "measure_lines"]
 Floats = npt.NDArray[np.float64]
 
 _WINDOW_CHANNELS: Final = 8
-_LOG_STEP: Final = np.log(10.0) * 1e-4
 # Farther apart, windows of two lines do not touch.
 _GROUP_CHANNELS: Final = 2 * _WINDOW_CHANNELS
 
@@ -96,8 +96,9 @@ def measure_lines(galaxy: GalaxyParameters, truth: Truth, spectra: Spectra, seed
     flux[mask & int(DapMap.DONOTUSE) != 0] = 0.0
     continuum = _continuum(stretch, spectra)
     positive = continuum > 0
-    factor = np.divide(1.0, continuum * (1.0 + galaxy.redshift), where=positive,
-                       out=np.zeros_like(continuum))  # fmt: skip
+    # Line flux over observed continuum is an observed width; the rest-frame one is 1 + z narrower.
+    observed = continuum * (1.0 + galaxy.redshift)
+    factor = np.divide(1.0, observed, out=np.zeros_like(continuum), where=positive)
     ew_ivar = np.where(factor > 0, ivar / np.where(factor > 0, factor, 1.0) ** 2, 0.0)
     random = np.random.default_rng((seed, galaxy.number, 3, galaxy.visit))
     snr = np.abs(flux) * np.sqrt(ivar)
@@ -123,7 +124,7 @@ def _groups() -> list[list[int]]:
     for number, (name, rest) in enumerate(LINES):
         if name in TIED:
             continue
-        place = np.log(rest) / _LOG_STEP
+        place = np.log(rest) / LOG_STEP
         if place - last > _GROUP_CHANNELS:
             groups.append([])
         groups[-1].append(number)
@@ -135,7 +136,7 @@ def _fit_group(
     group: list[int], stretch: Floats, spectra: Spectra, flux: Floats, ivar: Floats
 ) -> None:
     waves = np.asarray([LINES[number][1] for number in group])
-    places = np.log(waves[:, np.newaxis] * stretch / WAVE[0]) / _LOG_STEP  # (line, spaxel)
+    places = np.log(waves[:, np.newaxis] * stretch / WAVE[0]) / LOG_STEP  # (line, spaxel)
     first = np.rint(places[0]).astype(np.int64) - _WINDOW_CHANNELS
     span = int(np.ceil((places[-1] - places[0]).max())) + 2 * _WINDOW_CHANNELS + 1
     if first.min() < 1 or first.max() + span >= len(WAVE) - 1:
@@ -144,9 +145,9 @@ def _fit_group(
     rows = np.arange(len(first))[:, np.newaxis]
     correction = spectra.correction[channels]
     signal = (spectra.flux[rows, channels] - spectra.stars[rows, channels]) * correction
-    good = (spectra.mask[rows, channels] & 0b11101) == 0
+    good = ~bad_cube_pixels(spectra.mask[rows, channels], product="dap")
     weight = np.where(good, spectra.ivar[rows, channels] / correction**2, 0.0)
-    edges = WAVE[0] * np.exp(_LOG_STEP * (channels[..., np.newaxis] + np.asarray([-0.5, 0.5])))
+    edges = WAVE[0] * np.exp(LOG_STEP * (channels[..., np.newaxis] + np.asarray([-0.5, 0.5])))
     sigma = np.hypot(INSTRUMENT_SIGMA_KM_S, GAS_SIGMA_KM_S) / LIGHT_SPEED_KM_S
     profiles = []
     for wave in waves:
@@ -170,7 +171,7 @@ def _continuum(stretch: Floats, spectra: Spectra) -> Floats:
     result = np.zeros((len(LINES), len(stretch)))
     rows = np.arange(len(stretch))
     for number, (_, rest) in enumerate(LINES):
-        channel = np.rint(np.log(rest * stretch / WAVE[0]) / _LOG_STEP).astype(np.int64)
+        channel = np.rint(np.log(rest * stretch / WAVE[0]) / LOG_STEP).astype(np.int64)
         channel = np.clip(channel, 0, len(WAVE) - 1)
         result[number] = spectra.stars[rows, channel] * spectra.correction[channel]
     return result

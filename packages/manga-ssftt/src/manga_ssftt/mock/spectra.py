@@ -14,9 +14,17 @@ from manga_ssftt.bitmask import DapCube
 from manga_ssftt.extinction import galactic_correction
 from manga_ssftt.mock.lines import LINES
 from manga_ssftt.mock.population import GalaxyParameters
-from manga_ssftt.mock.truth import Truth
+from manga_ssftt.mock.truth import Truth, attenuation
 
-__all__ = ["INSTRUMENT_SIGMA_KM_S", "LIGHT_SPEED_KM_S", "WAVE", "Spectra", "make_spectra"]
+__all__ = [
+    "GAS_SIGMA_KM_S",
+    "INSTRUMENT_SIGMA_KM_S",
+    "LIGHT_SPEED_KM_S",
+    "LOG_STEP",
+    "WAVE",
+    "Spectra",
+    "make_spectra",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,7 +33,9 @@ INSTRUMENT_SIGMA_KM_S: Final = 68.0
 GAS_SIGMA_KM_S: Final = 25.0
 # The wavelength grid of all LOGCUBEs: 4563 channels from 3621.6 angstrom, 1e-4 dex apart.
 WAVE: Final[Floats] = 10.0 ** (np.log10(3621.5960) + 1e-4 * np.arange(4563))
-_PIXEL_KM_S: Final = LIGHT_SPEED_KM_S * np.log(10.0) * 1e-4
+# The step of the grid in the natural logarithm of wavelength.
+LOG_STEP: Final = float(np.log(10.0) * 1e-4)
+_PIXEL_KM_S: Final = LIGHT_SPEED_KM_S * LOG_STEP
 # Half width of the window in which a line is added, in channels.
 _LINE_CHANNELS: Final = 12
 # Standard deviation of a pixel's noise in the middle of the spectrum, 1e-17 erg/s/cm2/angstrom.
@@ -125,7 +135,7 @@ def _continuum(galaxy: GalaxyParameters, truth: Truth) -> Floats:
         templates.append(spectrum)
     sigma = float(np.median(truth.sigma_star_km_s)) / _PIXEL_KM_S
     old, young = (gaussian_filter1d(template, sigma) for template in templates)
-    extinction = _attenuation(rest)
+    extinction = attenuation(rest)
     result = np.empty((truth.inside.size, len(WAVE)))
     share, level = truth.young_fraction.ravel(), truth.surface_brightness.ravel()
     av, velocity = truth.av.ravel(), truth.velocity_km_s.ravel()
@@ -138,17 +148,9 @@ def _continuum(galaxy: GalaxyParameters, truth: Truth) -> Floats:
     return result
 
 
-def _attenuation(wavelength: Floats) -> Floats:
-    micron = wavelength / 1e4
-    blue = 2.659 * (-2.156 + 1.509 / micron - 0.198 / micron**2 + 0.011 / micron**3)
-    red = 2.659 * (-1.857 + 1.040 / micron)
-    return np.asarray((np.where(micron < 0.63, blue, red) + 4.05) / 4.05)
-
-
 def _lines(galaxy: GalaxyParameters, truth: Truth) -> Floats:
     """Emission lines of each spaxel: Gaussians, integrated over the channels."""
-    log_step = np.log(10.0) * 1e-4
-    edges = WAVE[0] * np.exp(log_step * (np.arange(len(WAVE) + 1) - 0.5))
+    edges = WAVE[0] * np.exp(LOG_STEP * (np.arange(len(WAVE) + 1) - 0.5))
     result = np.zeros((truth.inside.size, len(WAVE)))
     rows = np.arange(truth.inside.size)[:, np.newaxis]
     stretch = (1.0 + galaxy.redshift) * (1.0 + truth.velocity_km_s.ravel() / LIGHT_SPEED_KM_S)
@@ -156,7 +158,7 @@ def _lines(galaxy: GalaxyParameters, truth: Truth) -> Floats:
     offsets = np.arange(-_LINE_CHANNELS, _LINE_CHANNELS + 1)
     for name, rest in LINES:
         centre = rest * stretch
-        nearest = np.rint(np.log(centre / WAVE[0]) / log_step).astype(np.int64)
+        nearest = np.rint(np.log(centre / WAVE[0]) / LOG_STEP).astype(np.int64)
         if nearest.min() < _LINE_CHANNELS or nearest.max() >= len(WAVE) - _LINE_CHANNELS - 1:
             continue
         channels = nearest[:, np.newaxis] + offsets

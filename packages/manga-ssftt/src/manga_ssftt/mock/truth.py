@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from manga_ssftt.mock.lines import LINES, TIED
 from manga_ssftt.mock.population import GalaxyParameters
 
-__all__ = ["Truth", "make_truth"]
+__all__ = ["Truth", "attenuation", "make_truth"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def make_truth(galaxy: GalaxyParameters, size_px: int, seed: int) -> Truth:
     intrinsic = _line_fluxes(ha, agn_fraction, ratios, galaxy.agn)
     waves = dict(LINES)
     fluxes = {
-        name: flux * 10.0 ** (-0.4 * av * _relative_extinction(waves[name]))
+        name: flux * 10.0 ** (-0.4 * av * attenuation(waves[name]))
         for name, flux in intrinsic.items()
     }
     return Truth(
@@ -212,11 +212,19 @@ def _line_fluxes(
     return fluxes
 
 
-def _relative_extinction(wavelength: float) -> float:
-    """A(wavelength) / A(V) of Calzetti et al. (2000, ApJ 533, 682), R_V = 4.05."""
-    micron = wavelength / 1e4
-    if micron < 0.63:
-        k = 2.659 * (-2.156 + 1.509 / micron - 0.198 / micron**2 + 0.011 / micron**3) + 4.05
-    else:
-        k = 2.659 * (-1.857 + 1.040 / micron) + 4.05
-    return k / 4.05
+def attenuation(wavelength: npt.ArrayLike) -> Floats:
+    """A(wavelength) / A(V) of Calzetti et al. (2000, ApJ 533, 682), R_V = 4.05.
+
+    Parameters
+    ----------
+    wavelength : array_like of float
+        Rest frame, angstrom.
+
+    Returns
+    -------
+    ndarray of float64, same shape
+    """
+    micron = np.asarray(wavelength, dtype=np.float64) / 1e4
+    blue = 2.659 * (-2.156 + 1.509 / micron - 0.198 / micron**2 + 0.011 / micron**3)
+    red = 2.659 * (-1.857 + 1.040 / micron)
+    return np.asarray((np.where(micron < 0.63, blue, red) + 4.05) / 4.05)

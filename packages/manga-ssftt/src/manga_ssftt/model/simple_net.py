@@ -33,8 +33,9 @@ class SimpleNet(nn.Module):
         )
         self._centre = patch_size // 2
         # The centre tells which spaxel is asked for, the mean what surrounds it.
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(256, 64), nn.ReLU(),
-                                  nn.Linear(64, n_classes))  # fmt: skip
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, n_classes)
+        )
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Map (B, 1, n_bands, p, p) to (B, n_classes)."""

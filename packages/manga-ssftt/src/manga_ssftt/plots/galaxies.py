@@ -11,7 +11,7 @@ from astro_common.atomic import atomic_path
 from astro_common.figures import drawing, mark_synthetic, saved
 from manga_ssftt.galaxy_file import GalaxyFile
 from manga_ssftt.plots.label_maps import draw_map
-from manga_ssftt.plots.style import LINE_COLOURS, label_spaxels
+from manga_ssftt.plots.style import LINE_COLOURS, label_map_axes
 
 __all__ = ["draw_galaxy"]
 
@@ -49,7 +49,7 @@ def draw_galaxy(source: Path, path: Path) -> None:
     shown = axes.imshow(image, origin="lower", cmap="cividis")
     figure.colorbar(shown, ax=axes, shrink=0.85, label="mean flux density\n[1e-17 erg/s/cm²/Å]")
     axes.set_title("mean over wavelength")
-    label_spaxels(axes)
+    label_map_axes(axes)
     maps = ((classes, "BPT", "BPT class"), (log_oh, "logOH", "oxygen abundance"))
     for place, (values, task, title) in enumerate(maps, start=1):
         axes = figure.add_subplot(grid[0, place])
@@ -59,18 +59,18 @@ def draw_galaxy(source: Path, path: Path) -> None:
     if np.isfinite(image).any():
         y, x = np.unravel_index(np.nanargmax(image), image.shape)
         flux = np.where(bad[y, x], np.nan, cube[y, x])
-        error = np.divide(1.0, np.sqrt(ivar[y, x]), where=ivar[y, x] > 0,
-                          out=np.full(len(wave), np.nan))  # fmt: skip
+        unknown = np.full(len(wave), np.nan)
+        error = np.divide(1.0, np.sqrt(ivar[y, x]), out=unknown, where=ivar[y, x] > 0)
         axes.fill_between(wave, flux - error, flux + error, color=LINE_COLOURS[5], lw=0, alpha=0.6)
         axes.plot(wave, flux, color=LINE_COLOURS[0], lw=0.7)
         axes.set_title(f"brightest spaxel, x = {x}, y = {y}")
         for name, line in _LINES:
             if wave[0] < line < wave[-1]:
                 axes.axvline(line, color="#999999", lw=0.5, ls=":")
+                across = axes.get_xaxis_transform()
                 axes.text(
-                    line, 0.98, f" {name}", rotation=90, va="top", fontsize=8,
-                    transform=axes.get_xaxis_transform(),
-                )  # fmt: skip
+                    line, 0.98, f" {name}", rotation=90, va="top", fontsize=8, transform=across
+                )
     axes.margins(y=0.3)  # room for the names of the lines
     axes.set_xlim(wave[0], wave[-1])
     axes.set_xlabel("rest-frame vacuum wavelength [Å]")

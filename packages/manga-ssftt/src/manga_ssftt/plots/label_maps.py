@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astro_common.figures import mark_synthetic
-from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map, label_spaxels
+from manga_ssftt.plots.style import ABSENT_COLOUR, BPT_NAMES, bpt_colour_map, label_map_axes
 
 __all__ = ["abundance_limits", "draw_map", "label_figure"]
 
-ABUNDANCE_LABEL = "12 + log(O/H)  [dex]"
+_ABUNDANCE_LABEL = "12 + log(O/H)  [dex]"
 
 
 def abundance_limits(*maps: npt.NDArray[Any]) -> tuple[float, float]:
@@ -70,8 +70,8 @@ def draw_map(
             interpolation="nearest",
         )
         if colour_bar:
-            figure.colorbar(image, ax=axes, label=ABUNDANCE_LABEL, shrink=0.85, extend="both")
-    label_spaxels(axes)
+            figure.colorbar(image, ax=axes, label=_ABUNDANCE_LABEL, shrink=0.85, extend="both")
+    label_map_axes(axes)
 
 
 def label_figure(

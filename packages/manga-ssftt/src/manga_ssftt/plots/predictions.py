@@ -1,26 +1,22 @@
-"""Truth against prediction, and learning curves."""
+"""A predicted map beside the measured one."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from astropy.io import fits
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import InputError
 from astro_common.figures import drawing, mark_synthetic, saved
+from astro_common.fits import open_fits
 from manga_ssftt.patches import has_label
 from manga_ssftt.plots.label_maps import abundance_limits, draw_map
-from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, label_spaxels
+from manga_ssftt.plots.style import ABSENT_COLOUR, LINE_COLOURS, label_map_axes
 
-__all__ = ["draw_history", "draw_prediction"]
+__all__ = ["draw_prediction"]
 
 
 @drawing()
@@ -41,18 +37,18 @@ def draw_prediction(source: Path, path: Path) -> None:
     OutputError
         If the figure cannot be written.
     """
-    if not source.is_file():
-        raise InputError(source, "no such file", "a map that the verb predict writes")
-    try:
-        with fits.open(source) as hdus:
-            header = hdus[0].header
-            task, plateifu = str(header["TASK"]), str(header["PLATEIFU"])
-            synthetic = bool(header.get("SYNTHETI", False))
-            truth, predicted = np.array(hdus["LABEL"].data), np.array(hdus["PRED"].data)
-            log_oh = np.array(hdus["LOGOH"].data) if "LOGOH" in hdus else None
-    except (OSError, KeyError, IndexError) as error:
-        raise InputError(source, f"no prediction ({error})", "what predict writes") from error
-    truth, predicted = _native(truth), _native(predicted)
+    with open_fits(source) as file:
+        header = file.header(0)
+        if "TASK" not in header:
+            raise InputError(source, "no keyword TASK", "a map that the verb predict writes")
+        task, plateifu = str(header["TASK"]), str(header.get("PLATEIFU", ""))
+        synthetic = bool(header.get("SYNTHETI", False))
+        truth, predicted = (file.image(name).read() for name in ("LABEL", "PRED"))
+        log_oh = file.image("LOGOH").read() if file.has("LOGOH") else None
+    if any(one.ndim != 2 or one.shape != truth.shape for one in (truth, predicted)):
+        raise InputError(
+            source, f"maps of shapes {truth.shape} and {predicted.shape}", "one shape, (n_y, n_x)"
+        )
     kind = "logOH" if task == "logOH" else "BPT"
     known = has_label(truth)
     shown = np.where(known, predicted, np.nan if kind == "logOH" else 0)
@@ -60,7 +56,7 @@ def draw_prediction(source: Path, path: Path) -> None:
     figure = Figure(figsize=(4.8 * n_panels, 4.4), layout="constrained")
     left, middle, right, *last = figure.subplots(1, n_panels)
     if log_oh is not None:
-        draw_map(last[0], _native(log_oh), "logOH")
+        draw_map(last[0], log_oh, "logOH")
         last[0].set_title("predicted oxygen abundance")
     limits = abundance_limits(truth, shown) if kind == "logOH" else None
     draw_map(left, truth, kind, limits=limits)
@@ -85,66 +81,9 @@ def draw_prediction(source: Path, path: Path) -> None:
         share = float(np.mean(shown[known] == truth[known])) if known.any() else float("nan")
         right.set_title(f"{100 * share:.1f} % correct")
     right.set_facecolor(ABSENT_COLOUR)
-    label_spaxels(right)
+    label_map_axes(right)
     figure.suptitle(f"{plateifu}  {task}")
     if synthetic:
-        mark_synthetic(figure)
-    with atomic_path(path, overwrite=True) as partial:
-        partial.write_bytes(saved(figure, dots_per_inch=110))
-
-
-def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return values.astype(values.dtype.newbyteorder("="))
-
-
-@drawing()
-def draw_history(source: Path, path: Path) -> None:
-    """Draw the learning curves of a ``history.json`` of the verb train.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, or no history.
-    OutputError
-        If the figure cannot be written.
-    """
-    try:
-        rows: list[dict[str, float]] = json.loads(source.read_bytes())
-        epochs = [row["epoch"] + 1 for row in rows]
-        curves = {
-            name: [float(row.get(name, np.nan)) for row in rows]
-            for name in ("train_loss", "val_loss", "val_accuracy", "val_mae_dex", "learning_rate")
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(source, f"no learning curves ({error})", "a history.json") from error
-    if not epochs:
-        raise InputError(source, "no epoch", "at least one")
-    with_abundance = bool(np.any(np.isfinite(curves["val_mae_dex"])))
-    figure = Figure(figsize=(13.0, 3.8), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    marker = "o" if len(epochs) < 25 else None
-    left.plot(epochs, curves["train_loss"], color=LINE_COLOURS[0], marker=marker, label="training")
-    left.plot(
-        epochs,
-        curves["val_loss"],
-        color=LINE_COLOURS[1],
-        ls="--",
-        marker=marker,
-        label="validation",
-    )
-    left.set_ylabel("loss")
-    left.legend(frameon=False)
-    key = "val_mae_dex" if with_abundance else "val_accuracy"
-    middle.plot(epochs, curves[key], color=LINE_COLOURS[1], marker=marker)
-    middle.set_ylabel("validation MAE [dex]" if with_abundance else "validation accuracy")
-    right.plot(epochs, curves["learning_rate"], color=LINE_COLOURS[2], marker=marker)
-    right.set_ylabel("learning rate")
-    for axes in (left, middle, right):
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    figure.suptitle("learning curves")
-    if any(row.get("synthetic") for row in rows):
         mark_synthetic(figure)
     with atomic_path(path, overwrite=True) as partial:
         partial.write_bytes(saved(figure, dots_per_inch=110))

@@ -16,7 +16,7 @@ __all__ = [
     "BPT_NAMES",
     "LINE_COLOURS",
     "bpt_colour_map",
-    "label_spaxels",
+    "label_map_axes",
 ]
 
 BPT_NAMES: Final = ("invalid", "SF", "composite", "AGN/Seyfert", "LINER", "ambiguous")
@@ -31,7 +31,7 @@ def bpt_colour_map() -> tuple[ListedColormap, BoundaryNorm]:
     return ListedColormap(BPT_COLOURS), BoundaryNorm(bounds, len(BPT_COLOURS))
 
 
-def label_spaxels(axes: Axes) -> None:
+def label_map_axes(axes: Axes) -> None:
     """Name the axes of a map, and count its spaxels in whole numbers."""
     axes.set_xlabel("x [spaxel]")
     axes.set_ylabel("y [spaxel]")

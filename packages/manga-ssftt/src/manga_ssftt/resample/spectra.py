@@ -44,7 +44,7 @@ class Resampled:
 
     @classmethod
     def empty(cls, n_spectra: int, n_out: int) -> Resampled:
-        """Room for spectra that are not made yet."""
+        """Arrays to be filled with spectra; their values are undefined."""
         shape = (n_spectra, n_out)
         return cls(
             np.empty(shape, np.float32),
@@ -120,7 +120,7 @@ def resample_shifted(
 
 
 def load_kernel() -> None:
-    """Load the compiled loop for float32, which the first spectra would have to wait for."""
+    """Compile the loop for float32, or load it, so that the first cube need not wait for it."""
     one = np.ones((1, 1), np.float32)
     edges = np.asarray([0.0, 1.0])
     resample(one, one, np.zeros((1, 1), np.bool_), edges, edges)
@@ -129,7 +129,7 @@ def load_kernel() -> None:
 def _apply(
     matrix: Overlap, flux: Floats, ivar: Floats, bad: npt.NDArray[np.bool_], result: Resampled
 ) -> None:
-    # Numba takes half a second to import, which whoever only reads files need not wait for.
+    # Importing Numba takes half a second, which reading files alone should not cost.
     from manga_ssftt.resample.kernel import weighted_means
 
     inputs = [np.ascontiguousarray(values) for values in (flux, ivar, bad)]

@@ -9,7 +9,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from manga_ssftt.patch_loader import Batch, PatchLoader, Recipe, Sample
+from manga_ssftt.patch_loader import Batch, PatchLoader, PatchRecipe, Sample
 from manga_ssftt.targets import Target
 from manga_ssftt.training.recipe import Training
 
@@ -23,7 +23,7 @@ class PatchData(lightning.LightningDataModule):
         self,
         training_samples: Sequence[Sample],
         validation_samples: Sequence[Sample],
-        recipe: Recipe,
+        recipe: PatchRecipe,
         target: Target,
         training: Training,
     ) -> None:

@@ -93,8 +93,8 @@ class PatchModule(lightning.LightningModule):
         """Collect loss and score of a batch."""
         patches, index, value = batch
         outputs = self(patches.to(self.dtype))
-        self._add("val_loss", float(loss(outputs, index, value, self.target)) * len(index),
-                  len(index))  # fmt: skip
+        counted = int((index >= 0).sum())  # the others have a class that the network does not know
+        self._add("val_loss", float(loss(outputs, index, value, self.target)) * counted, counted)
         found = interpret(outputs, self.target)
         hits = (found.probability.argmax(dim=1) == index).sum()
         self._add("val_accuracy", float(hits), len(index))
@@ -113,9 +113,10 @@ class PatchModule(lightning.LightningModule):
             self._sums.clear()
             return
         totals = torch.tensor(
-            [self._sums.get(key, 0.0) for key in _SUM_KEYS], dtype=torch.float64,
-            device=self.device if self.device.type != "mps" else "cpu",
-        )  # fmt: skip
+            [self._sums.get(key, 0.0) for key in _SUM_KEYS],
+            dtype=torch.float64,
+            device=self.device if self.device.type != "mps" else "cpu",  # which has no float64
+        )
         totals = self.trainer.strategy.reduce(totals, reduce_op="sum")
         found = {
             name: float(totals[place] / totals[place + 1])
@@ -138,7 +139,7 @@ class PatchModule(lightning.LightningModule):
             logger.info("epoch %d: %s", self.current_epoch + 1, parts)
 
     def on_train_batch_start(self, _batch: Batch, index: int) -> None:
-        """Set the rate of a cosine schedule, by epochs or by time, whichever is further."""
+        """Set the rate of a cosine schedule, by the epochs or the time gone, whichever is more."""
         recipe = self.training_recipe
         if recipe.schedule != "cosine":
             return
@@ -156,11 +157,11 @@ class PatchModule(lightning.LightningModule):
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the curves of the run that is resumed."""
+        """Continue the curves of the run that is resumed."""
         self.history = list(checkpoint.get("history", []))
 
     def configure_optimizers(self) -> Any:
-        """Adam with weight decay on weights, not on biases, norms and tokens."""
+        """AdamW, whose weight decay leaves out biases and normalisation layers."""
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         free = [p for p in self.network.parameters() if p.ndim <= 1]
         optimizer = torch.optim.AdamW(

@@ -13,14 +13,16 @@ from typing import Any, Final
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import InputError, OutputError
-from astro_common.jsonable import json_text
+from astro_common.errors import ConfigurationError, InputError, OutputError
+from astro_common.jsonable import json_text, jsonable
 from manga_ssftt.checkpoints import SCHEMA_VERSION, export_weights, load_checkpoint
 from manga_ssftt.model.ssftt import SpectralStem
-from manga_ssftt.patch_loader import PatchLoader, Recipe, Sample
+from manga_ssftt.normalize import output_bands
+from manga_ssftt.patch_loader import PatchLoader, PatchRecipe, Sample
 from manga_ssftt.targets import Target
 from manga_ssftt.training.data import PatchData
 from manga_ssftt.training.module import PatchModule
@@ -30,15 +32,16 @@ __all__ = ["BEST_NAME", "HISTORY_NAME", "LAST_NAME", "train"]
 
 BEST_NAME: Final = "best.ckpt"
 LAST_NAME: Final = "last.ckpt"
+WEIGHTS_NAME: Final = "best.safetensors"
 HISTORY_NAME: Final = "history.json"
-# Of which a stem's principal components are found.
+# From which a stem's principal components are found.
 _MAX_STEM_SPECTRA: Final = 8192
 
 
 def train(
     training_samples: Sequence[Sample],
     validation_samples: Sequence[Sample],
-    recipe: Recipe,
+    recipe: PatchRecipe,
     target: Target,
     training: Training,
     folder: Path,
@@ -51,7 +54,7 @@ def train(
     Parameters
     ----------
     training_samples, validation_samples : sequence of Sample
-    recipe : Recipe
+    recipe : PatchRecipe
     target : Target
     training : Training
     folder : Path
@@ -69,8 +72,11 @@ def train(
 
     Raises
     ------
+    ConfigurationError
+        If the network does not suit the input, or Lightning does not find the hardware.
     InputError
-        If ``last.ckpt`` is damaged, or of a network or data other than those of this run.
+        If ``last.ckpt`` is damaged, or of a network or data other than those of this run, or the
+        training diverged.
     OutputError
         If a model is there, and neither replaced nor resumed, or a file cannot be written.
     KeyboardInterrupt
@@ -83,19 +89,10 @@ def train(
         )
     lightning.seed_everything(training.seed, verbose=False)
     n_wave = training_samples[0].shape[2]
-    loader = PatchLoader(
-        training_samples,
-        recipe,
-        target,
-        training.batch_size,
-        shuffle=True,
-        seed=training.seed,
-        pool_bytes=training.pool_bytes,
-    )
     configuration: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "architecture": training.architecture,
-        "n_bands": loader.n_bands,
+        "n_bands": output_bands(recipe.norm, n_wave, recipe.statistics),
         "patch_size": recipe.patch_size,
         "dropout": training.dropout,
         "norm": recipe.norm,
@@ -109,15 +106,14 @@ def train(
     resume_from = last if training.resume and last.exists() else None
     if resume_from is not None:
         _require_same(resume_from, configuration)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not training.resume:
-        for path in (best, last):
-            path.unlink(missing_ok=True)
     weights = _class_weights(training_samples, target) if training.balance == "weights" else None
-    module = PatchModule(configuration, training, recipe.statistics, weights)
+    try:
+        module = PatchModule(configuration, training, recipe.statistics, weights)
+    except ValueError as error:
+        raise ConfigurationError("--model", f"{training.architecture}: {error}") from error
     stem = getattr(module.network, "stem", None)
     if isinstance(stem, SpectralStem):
-        stem.initialise(_centre_spectra(loader))
+        stem.initialise(_centre_spectra(training_samples, recipe, target, training))
     data = PatchData(training_samples, validation_samples, recipe, target, training)
     checkpoint = ModelCheckpoint(
         dirpath=folder,
@@ -138,19 +134,11 @@ def train(
         # Advice about workers, loggers and folders that does not apply here.
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer = lightning.Trainer(
-            max_epochs=training.epochs,
-            accelerator=training.accelerator,
-            strategy=training.strategy,
-            devices=training.devices,
-            precision=training.precision,  # type: ignore[arg-type]
-            logger=False,
-            callbacks=callbacks,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
+        trainer = _trainer(training, callbacks)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not training.resume:
+            for name in (BEST_NAME, LAST_NAME, WEIGHTS_NAME, HISTORY_NAME):
+                (folder / name).unlink(missing_ok=True)
         try:
             trainer.fit(
                 module,
@@ -166,9 +154,10 @@ def train(
         if not best.exists():  # the time was over before the first validation
             trainer.save_checkpoint(best)
     if trainer.is_global_zero:
-        export_weights(best, folder / "best.safetensors")
+        export_weights(best, folder / WEIGHTS_NAME)
         with atomic_path(folder / HISTORY_NAME, overwrite=True) as partial:
-            partial.write_text(json.dumps(module.history, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps(jsonable(module.history), indent=1, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
     score = checkpoint.best_model_score
     return {
         "is_first_rank": trainer.is_global_zero,
@@ -194,10 +183,45 @@ def _require_same(last: Path, configuration: Mapping[str, Any]) -> None:
             )
 
 
-def _centre_spectra(loader: PatchLoader) -> torch.Tensor:
+def _trainer(training: Training, callbacks: list[Any]) -> lightning.Trainer:
+    try:
+        return lightning.Trainer(
+            max_epochs=training.epochs,
+            accelerator=training.accelerator,
+            strategy=training.strategy,
+            devices=training.devices,
+            precision=training.precision,  # type: ignore[arg-type]
+            logger=False,
+            callbacks=callbacks,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        hardware = f"{training.accelerator}, {training.strategy}, {training.devices} devices"
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(
+            "--accelerator, --strategy, --devices", f"{hardware} ({reason})", "what Lightning finds"
+        ) from error
+
+
+def _centre_spectra(
+    samples: Sequence[Sample], recipe: PatchRecipe, target: Target, training: Training
+) -> torch.Tensor:
     """Spectra of labelled training spaxels, up to some thousand."""
+    # A loader of its own: the spectra that it keeps go with it, before the training reads them.
+    loader = PatchLoader(
+        samples,
+        recipe,
+        target,
+        training.batch_size,
+        shuffle=True,
+        seed=training.seed,
+        pool_bytes=training.pool_bytes,
+    )
     found: list[torch.Tensor] = []
-    count, middle = 0, loader.recipe.patch_size // 2
+    count, middle = 0, recipe.patch_size // 2
     for patches, _, _ in loader:
         found.append(patches[:, 0, :, middle, middle].clone())
         count += len(patches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 import tracemalloc
 
 import numpy as np
@@ -115,16 +114,14 @@ def test_bombs_end_at_once_and_in_little_memory():
         example(feature(b"id", message(3, message(1, bytes(5_000_000))))),
         b"\x08\x01" * 3_000_000,
     ]
+    # A parser that follows every part takes minutes, and the suite's limit ends it.
     tracemalloc.start()
-    start = time.monotonic()
     for bomb in bombs:
         with pytest.raises(WireError):
             parse_event(bomb, SMALL.shape)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 << 20
-    # Not a measurement: a parser that follows every part takes minutes.
-    assert time.monotonic() - start < 60
 
 
 def test_parse_of_nothing_is_nothing():

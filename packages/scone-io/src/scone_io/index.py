@@ -7,7 +7,8 @@ import gzip
 import io
 import logging
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ SCHEMA_VERSION = "1.0"
 
 _CSV_COLUMNS = ("snid", "label", "z", "z_err", "tfrecord_file")
 _ROW_GROUP_ROWS = 65_536
+# What reading a CSV index that is damaged, or something else, raises.
+_NO_INDEX = (
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    csv.Error,
+    zlib.error,
+)
 
 SCHEMA = pa.schema(
     [
@@ -186,12 +198,14 @@ class SnidIndex:
     def __len__(self) -> int:
         return len(self._snids)
 
-    def find(self, snid: int) -> FoundEvent:
+    def find(self, snid: int, *, grid: str | None = None) -> FoundEvent:
         """Read the event of an identifier; of several, the first.
 
         Parameters
         ----------
         snid : int
+        grid : str, optional
+            As ``--grid``; see `scone_io.grid.resolve_grid`.
 
         Returns
         -------
@@ -200,8 +214,8 @@ class SnidIndex:
         Raises
         ------
         InputError
-            If there is none, or the shard has changed since it was indexed so that the event is
-            no longer where it was; then the message says that the index is stale.
+            If there is none, or the shard has changed since it was indexed and the event is no
+            longer where it was; the message then says that the index is stale.
         """
         places = np.flatnonzero(self._snids == snid)
         if not len(places):
@@ -211,10 +225,11 @@ class SnidIndex:
             logger.warning(text, self.path, len(places), snid)
         name, offset = self._place(int(places[0]))
         file = self.path.parent / name
+        shard = Shard(file, grid, say_assumed=False)
         if offset is None:
-            return _found(find_in_shards([file], [snid]), snid, self.path)
+            return _found(find_in_shards([shard], [snid]), snid, self.path)
         try:
-            event = Shard(file, say_assumed=False).event_at(offset)
+            event = shard.event_at(offset)
         except InputError as error:
             raise self._stale(file, error.found) from error
         if event.snid != snid:
@@ -229,7 +244,10 @@ class SnidIndex:
                 count = self._rows.metadata.row_group(group).num_rows
                 if row < count:
                     part = self._rows.read_row_group(group, columns=["file", "offset"])
-                    return part["file"][row].as_py(), part["offset"][row].as_py()
+                    name, offset = part["file"][row].as_py(), part["offset"][row].as_py()
+                    if isinstance(name, str) and isinstance(offset, int):
+                        return name, offset
+                    raise InputError(self.path, f"no file and offset in row {row}", "a whole index")
                 row -= count
         raise InputError(self.path, "fewer rows than identifiers", "a whole index")
 
@@ -276,7 +294,12 @@ def open_index(path: str | os.PathLike[str]) -> SnidIndex:
         missing = [name for name in ("snid", "file", "offset") if name not in names]
         if missing:
             raise InputError(path, f"no column {missing[0]}", "an index of scone-io")
-        snids = file.read(columns=["snid"])["snid"].to_numpy()
+        column = file.read(columns=["snid"])["snid"]
+        # A null would make floats of 64-bit identifiers.
+        if column.type != pa.int64() or column.null_count:
+            found = f"column snid of {column.type} with {column.null_count} nulls"
+            raise InputError(path, found, "an int64 in every row")
+        snids = column.to_numpy()
     return SnidIndex(path, snids, file, files if isinstance(files, dict) else {})
 
 
@@ -285,23 +308,25 @@ def _csv_index(path: Path) -> SnidIndex:
     try:
         with opened(path, "rt", encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
-            entries = [(int(row["snid"]), row["tfrecord_file"]) for row in rows]
+            entries = [(int(row["snid"]), row["tfrecord_file"].strip()) for row in rows]
+        snids = np.array([snid for snid, _ in entries], dtype=np.int64)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror or error})", "an index") from error
-    except (EOFError, KeyError, ValueError, TypeError, csv.Error) as error:
+    except _NO_INDEX as error:
         raise InputError(
             path, f"no index ({error!r})", f"a CSV table with {', '.join(_CSV_COLUMNS)}"
         ) from error
-    snids = np.array([snid for snid, _ in entries], dtype=np.int64)
     return SnidIndex(path, snids, [name for _, name in entries], {})
 
 
-def find_in_shards(paths: Sequence[Path], snids: Sequence[int]) -> dict[int, FoundEvent]:
+def find_in_shards(
+    shards: Iterable[Shard | str | os.PathLike[str]], snids: Sequence[int]
+) -> dict[int, FoundEvent]:
     """Search shards for supernovae.
 
     Parameters
     ----------
-    paths : sequence of Path
+    shards : iterable of Shard or path-like
         Searched in order, until all are found.
     snids : sequence of int
 
@@ -313,15 +338,16 @@ def find_in_shards(paths: Sequence[Path], snids: Sequence[int]) -> dict[int, Fou
     Raises
     ------
     InputError
-        If a shard cannot be read, or at a bad record.
+        If a shard cannot be read, or at a bad record of a strict one.
     """
     wanted = np.unique(np.asarray(snids, dtype=np.int64))
     found: dict[int, FoundEvent] = {}
-    for path in paths:
-        for batch in Shard(path, say_assumed=False).batches():
+    for item in shards:
+        shard = item if isinstance(item, Shard) else Shard(item, say_assumed=False)
+        for batch in shard.batches():
             for row in np.flatnonzero(np.isin(batch.snid, wanted)).tolist():
                 event = event_of(batch, row)
-                found.setdefault(event.snid, FoundEvent(event, path, int(batch.offset[row])))
+                found.setdefault(event.snid, FoundEvent(event, shard.path, int(batch.offset[row])))
             if len(found) == len(wanted):
                 return found
     return found

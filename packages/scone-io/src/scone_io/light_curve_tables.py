@@ -6,6 +6,7 @@ those that SCONE and PLAsTiCC use (``object_id``, ``mjd``, ``passband`` from 0 f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from scone_io.labels import SN_IA_TYPES, binary_label
 from scone_io.light_curves import LightCurve
 
 __all__ = ["is_csv", "observations_path", "read_csv_light_curves"]
+
+logger = logging.getLogger(__name__)
 
 _PAIRS = (
     ("HEAD", "PHOT"),
@@ -93,7 +96,7 @@ def read_csv_light_curves(
     InputError
         If a table is missing or damaged, or lacks a column.
     """
-    events = _table(path, _EVENT_NAMES, needed=("snid",))
+    events = _without_words(path, _table(path, _EVENT_NAMES, needed=("snid",)))
     observed_path = observations_path(path)
     observed = _table(observed_path, _OBSERVATION_NAMES, needed=tuple(_OBSERVATION_NAMES))
     numbers = {
@@ -110,8 +113,7 @@ def read_csv_light_curves(
     }
     for row, value in enumerate(events["snid"].to_pylist()):
         snid = _name(value)
-        low, high = np.searchsorted(sorted_owners, [snid, snid], side="left")
-        high = np.searchsorted(sorted_owners, snid, side="right")
+        low, high = (np.searchsorted(sorted_owners, snid, side=side) for side in ("left", "right"))
         chosen = order[low:high]
         known = {
             name: float(values[row]) if np.isfinite(values[row]) else None
@@ -149,6 +151,17 @@ def _table(path: Path, names: Mapping[str, tuple[str, ...]], needed: tuple[str, 
         elif name in needed:
             raise InputError(path, f"no column {' or '.join(spellings)}", "a table of light curves")
     return pa.table(columns)
+
+
+def _without_words(path: Path, events: pa.Table) -> pa.Table:
+    """Leave types in words out: which words mean SN Ia is not known."""
+    if "type" not in events.column_names or not pa.types.is_string(events["type"].type):
+        return events
+    logger.warning(
+        "%s: SNTYPE or another column of types holds words: every label is 0, which means unknown",
+        path,
+    )
+    return events.drop_columns(["type"])
 
 
 def _floats(path: Path, name: str, column: pa.ChunkedArray) -> Any:

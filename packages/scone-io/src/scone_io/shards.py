@@ -176,7 +176,7 @@ class Shard:
             raise InputError(self.path, f"offset {offset}: {error}", "an event of SCONE") from error
 
     def bad(self, frame: BadFrame) -> None:
-        """Deal with a bad record as this shard is told to."""
+        """Raise, warn or pass over a bad record, as `on_bad` says."""
         if self._on_bad == "strict":
             raise InputError(
                 self.path,
@@ -285,7 +285,8 @@ class _Runs:
 class Shards(Sequence[Event]):
     """The events of one or several shards as one sequence; made by `scone_io.open`.
 
-    The files are read once, when positions are first asked for; then each event is found at once.
+    The files are read once, when a position is first asked for; from then on events are found
+    directly.
     """
 
     def __init__(self, shards: list[Shard]) -> None:
@@ -425,10 +426,14 @@ def open_shards(
 
     Raises
     ------
+    ConfigurationError
+        If no path is given, or `grid` names no grid.
     InputError
         If there is no such file, or a sidecar cannot be read.
     """
     named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not named:
+        raise ConfigurationError("paths", "none", "a shard or a folder of shards")
     return Shards(
         [Shard(path, grid, on_bad=on_bad, say_assumed=say_assumed) for path in find_shards(named)]
     )

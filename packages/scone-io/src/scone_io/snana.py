@@ -131,7 +131,7 @@ def read_light_curves(
     """
     phot = phot_path(head.path)
     with open_fits(head.path) as head_file, open_fits(phot) as phot_file:
-        events = _read_head(head_file)
+        events = _read_head(head_file, with_sntype=sn_ia_types is not None)
         table = phot_file.table()
         names = _phot_columns(phot_file, table)
         segments = _segments(head.path, events, table)
@@ -144,13 +144,24 @@ def read_light_curves(
                     yield _light_curve(events, row, first_row + row, part, sn_ia_types)
 
 
-def _read_head(file: FitsFile) -> dict[str, list[Any]]:
+def _read_head(file: FitsFile, *, with_sntype: bool) -> dict[str, list[Any]]:
     table = file.table()
     if "SNID" not in table.column_names:
         raise InputError(file.path, "no column SNID", "a HEAD file of SNANA")
-    names = [name for name in ("SNID", *_OPTIONAL, *_POINTERS) if name in table.column_names]
+    wanted = ("SNID", *_OPTIONAL, *_POINTERS)
+    # Without types to look for, SNTYPE is not used; real data often have words there.
+    unused = () if with_sntype else ("SNTYPE",)
+    names = [name for name in wanted if name in table.column_names and name not in unused]
+    for name in names[1:]:
+        _require_numbers(file, table, name)
     found = table.read(columns=names)
     return {name: found[name].to_pylist() for name in names}
+
+
+def _require_numbers(file: FitsFile, table: FitsTable, name: str) -> None:
+    kind = table.schema.field(name).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise InputError(file.path, f"column {name} holds {kind}", "numbers")
 
 
 def _phot_columns(file: FitsFile, table: FitsTable) -> dict[str, str]:
@@ -160,6 +171,11 @@ def _phot_columns(file: FitsFile, table: FitsTable) -> dict[str, str]:
     for name in names.values():
         if name not in table.column_names:
             raise InputError(file.path, f"no column {name}", "a PHOT file of SNANA")
+    for name in ("MJD", "FLUXCAL", "FLUXCALERR"):
+        _require_numbers(file, table, name)
+    kind = table.schema.field(names["BAND"]).type
+    if not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
+        raise InputError(file.path, f"column {names['BAND']} holds {kind}", "names of filters")
     return names
 
 
@@ -187,8 +203,8 @@ def _segments(path: Path, events: Mapping[str, list[Any]], table: FitsTable) -> 
         starts, stops = starts[:-1], stops[:-1]
     by_mark = _Segments(starts, stops, np.ones(len(starts), dtype=bool))
     if all(name in events for name in _POINTERS):
-        first = np.array(events["PTROBS_MIN"], dtype=np.int64) - 1
-        last = np.array(events["PTROBS_MAX"], dtype=np.int64)
+        first, last = (_pointers(path, name, events[name]) for name in _POINTERS)
+        first -= 1
         place = np.searchsorted(starts, first)
         place[place == len(starts)] = 0
         agree = (starts[place] == first) & (stops[place] == last) if len(starts) else first < first
@@ -204,6 +220,13 @@ def _segments(path: Path, events: Mapping[str, list[Any]], table: FitsTable) -> 
     if len(starts) != count:
         raise InputError(path, f"{count} events and {len(starts)} light curves", "as many of each")
     return by_mark
+
+
+def _pointers(path: Path, name: str, values: list[Any]) -> npt.NDArray[np.int64]:
+    for row, value in enumerate(values, start=1):
+        if value is None or not np.isfinite(value):
+            raise InputError(path, f"column {name} has no value in row {row}", "a row of PHOT")
+    return np.array(values, dtype=np.int64)
 
 
 def _chunk(
@@ -289,9 +312,8 @@ def _light_curve(
 
 
 def _label(events: Mapping[str, list[Any]], row: int, types: frozenset[int] | None) -> int:
-    for name in _SIM_TYPES:
-        if name in events and events[name][row] is not None:
-            return binary_label(int(events[name][row]), types or SN_IA_TYPES)
-    if types is not None and "SNTYPE" in events and events["SNTYPE"][row] is not None:
-        return binary_label(int(events["SNTYPE"][row]), types)
+    for name in (*_SIM_TYPES, "SNTYPE"):
+        code = events[name][row] if name in events else None
+        if code is not None and np.isfinite(code):
+            return binary_label(int(code), types or SN_IA_TYPES)
     return 0

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Find."""
     from scone_io.convert import write_found
     from scone_io.index import find_in_shards, open_index
-    from scone_io.shards import find_shards
+    from scone_io.shards import open_shards
 
     snids = snid_list(arguments.snid)
     if bool(arguments.files) == (arguments.index is not None):
@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
         index = open_index(arguments.index)
         found = [index.find(snid) for snid in snids]
     else:
-        paths = find_shards(arguments.files)
-        by_snid = find_in_shards(paths, snids)
+        shards = open_shards(arguments.files, say_assumed=False)
+        by_snid = find_in_shards(shards.shards, snids)
         missing = [snid for snid in snids if snid not in by_snid]
         if missing:
             names = ", ".join(map(str, missing[:10]))
-            raise InputError(", ".join(map(str, paths)), f"no event with SNID {names}")
+            raise InputError(", ".join(map(str, shards.paths)), f"no event with SNID {names}")
         found = [by_snid[snid] for snid in snids]
     if arguments.output is not None:
         write_found(found, arguments.output, overwrite=arguments.overwrite)

@@ -77,9 +77,11 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+def add_seed(parser: argparse.ArgumentParser, what: str, default: int = 0) -> None:
     """Add ``--seed``."""
-    parser.add_argument("--seed", type=_seed, default=0, metavar="S", help=f"of {what} (0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=default, metavar="S", help=f"of {what} ({default})"
+    )
 
 
 def _seed(text: str) -> int:
@@ -87,8 +89,8 @@ def _seed(text: str) -> int:
         value = int(text)
     except ValueError:
         value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    if not 0 <= value < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
     return value
 
 

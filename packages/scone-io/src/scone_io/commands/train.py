@@ -7,7 +7,7 @@ from typing import Any
 
 from astro_common.command import DONE, add_common_options, positive_int, print_json
 from astro_common.errors import ConfigurationError
-from scone_io.commands.shard_options import add_files, add_grid, add_output
+from scone_io.commands.shard_options import add_files, add_grid, add_output, add_seed
 
 __all__ = ["add_parser", "require_torch"]
 
@@ -25,7 +25,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--epochs", type=positive_int, default=50, metavar="N", help="(50)")
     parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="(32)")
     parser.add_argument("--learning-rate", type=float, default=5e-5, metavar="X", help="(5e-5)")
-    parser.add_argument("--seed", type=int, default=42, metavar="S", help="(42)")
+    add_seed(parser, "weights, split and order", default=42)
     parser.add_argument(
         "--unbalanced", action="store_true", help="use all events of the commoner classes"
     )
@@ -74,8 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--learning-rate", str(arguments.learning_rate), "above 0, below 1"
         )
-    if arguments.seed < 0:
-        raise ConfigurationError("--seed", str(arguments.seed), "at least 0")
     training = Training(
         num_epochs=arguments.epochs,
         batch_size=arguments.batch_size,

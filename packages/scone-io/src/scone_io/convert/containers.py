@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ __all__ = ["MAX_IMAGE_BYTES", "NAMES", "Sink", "Source", "batch_of", "check_shap
 NAMES = ("id", "label", "z", "z_err", "image")
 
 MAX_IMAGE_BYTES = 64 << 20
+_MAX_INT64 = (1 << 63) - 1
 
 
 class Source(Protocol):
@@ -37,10 +37,6 @@ class Sink(Protocol):
 
     def write(self, batch: EventBatch) -> None:
         """Append events."""
-
-
-# Makes a sink for so many events of this image type.
-SinkMaker = AbstractContextManager[Sink]
 
 
 def check_shape(path: Path, shape: tuple[int, ...], grid: GridSpec) -> None:
@@ -88,6 +84,8 @@ def batch_of(
         kinds = "iu" if name in ("id", "label") else "f"
         if array.dtype.kind not in kinds or array.ndim != 1:
             raise InputError(path, f"{name} of type {array.dtype}", "a column of numbers")
+        if array.dtype.kind == "u" and array.size and array.max() > _MAX_INT64:
+            raise InputError(path, f"{name} of {array.max()}", "integers of 64 bits with a sign")
         if len(array) != len(image):
             raise InputError(path, f"{len(array)} values {name}", f"{len(image)}, as images")
     count = len(image)

@@ -66,7 +66,7 @@ class Conversion:
     overwrite: bool = False
 
     def check(self, paths: Sequence[Path]) -> None:
-        """Raise now what would otherwise be found out late."""
+        """Raise before the work what it would otherwise end with."""
         if self.output.suffix not in _OUTPUTS:
             wanted = "a name that ends in " + ", ".join(_OUTPUTS)
             raise ConfigurationError("-o", str(self.output), wanted)

@@ -7,6 +7,7 @@ files (NumPy's format description, ``numpy.lib.format``).
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,15 @@ from scone_io.shards import BATCH_SIZE
 __all__ = ["NpzSource", "npz_sink"]
 
 _DATE = (1980, 1, 1, 0, 0, 0)
+# What the standard library raises over an archive that is damaged or encrypted.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class _NpzSink:
@@ -88,7 +98,7 @@ class NpzSource:
                 yield from self._read(archive)
         except FileNotFoundError as error:
             raise InputError(self.path, "no such file", "an .npz file") from error
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             raise InputError(self.path, f"cannot be read ({error})", "an .npz file") from error
 
     def _read(self, archive: zipfile.ZipFile) -> Iterator[EventBatch]:
@@ -98,7 +108,7 @@ class NpzSource:
         with archive.open("image.npy") as file:
             shape, dtype = self._header(file, "image")
             row_bytes = int(np.prod(shape[1:], dtype=np.float64)) * dtype.itemsize
-            if not shape or row_bytes > MAX_IMAGE_BYTES:
+            if not shape or shape[0] < 0 or row_bytes > MAX_IMAGE_BYTES:
                 raise InputError(self.path, f"images of {row_bytes} bytes", "at most 64 MiB each")
             check_shape(self.path, shape[1:], self.grid)
             columns = [self._column(archive, name, shape[0]) for name in NAMES[:4]]

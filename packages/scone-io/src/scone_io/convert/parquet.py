@@ -22,6 +22,7 @@ from scone_io.shards import BATCH_SIZE
 __all__ = ["ParquetSource", "event_schema", "parquet_sink"]
 
 _ROW_GROUP_ROWS = 256
+_LISTS = (pa.FixedSizeListArray, pa.ListArray, pa.LargeListArray)
 
 
 def event_schema(grid: GridSpec, dtype: np.dtype[Any]) -> pa.Schema:
@@ -106,19 +107,20 @@ class ParquetSource:
         start = 0
         with parquet_errors(self.path):
             file = pq.ParquetFile(self.path)
+        with file:
             missing = [name for name in NAMES if name not in file.schema_arrow.names]
-        if missing:
-            raise InputError(self.path, f"no column {missing[0]}", ", ".join(NAMES))
-        parts = file.iter_batches(BATCH_SIZE, columns=list(NAMES))
-        while True:
-            with parquet_errors(self.path):
-                part = next(parts, None)
-                if part is None:
-                    return
-                columns = [self._column(part, name) for name in NAMES[:4]]
-                image = self._images(part)
-            yield batch_of(self.path, self.grid, start, columns, image)
-            start += part.num_rows
+            if missing:
+                raise InputError(self.path, f"no column {missing[0]}", ", ".join(NAMES))
+            parts = file.iter_batches(BATCH_SIZE, columns=list(NAMES))
+            while True:
+                with parquet_errors(self.path):
+                    part = next(parts, None)
+                    if part is None:
+                        return
+                    columns = [self._column(part, name) for name in NAMES[:4]]
+                    image = self._images(part)
+                yield batch_of(self.path, self.grid, start, columns, image)
+                start += part.num_rows
 
     def _column(self, part: pa.RecordBatch, name: str) -> Any:
         column = part[name]
@@ -132,9 +134,10 @@ class ParquetSource:
 
     def _images(self, part: pa.RecordBatch) -> Any:
         column = part["image"]
-        if column.null_count or not hasattr(column, "flatten"):
+        if column.null_count or not isinstance(column, _LISTS):
             raise InputError(self.path, "rows without an image", "a list in every row")
         values = column.flatten()
-        if values.null_count or len(values) % max(1, len(column)):
+        lengths = pc.list_value_length(column)
+        if values.null_count or len(lengths.unique()) > 1:
             raise InputError(self.path, "images of unlike lengths", "lists of one length")
         return values.to_numpy(zero_copy_only=False).reshape(len(column), -1)

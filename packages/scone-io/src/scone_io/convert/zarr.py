@@ -66,8 +66,15 @@ def zarr_sink(
         if path.exists():
             # A folder cannot be replaced in one step: the old one goes when the new one stands.
             old = Path(tempfile.mkdtemp(".partial", f".{path.name}.", path.parent))
-            path.rename(old)
-            partial.rename(path)
+            try:
+                path.rename(old)
+                partial.rename(path)
+            except BaseException:
+                if path.exists():
+                    old.rmdir()
+                else:
+                    old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             partial.rename(path)

@@ -29,7 +29,7 @@ _NAMES = {BYTES: "bytes", FLOATS: "floats", INTEGERS: "integers", 0: "no values"
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """A heatmap with what is known of it.
+    """A heatmap and its metadata.
 
     Attributes
     ----------

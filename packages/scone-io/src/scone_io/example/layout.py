@@ -1,8 +1,8 @@
 """Many events at once, where their records differ in nothing but the values.
 
-SCONE's records of one length are alike byte by byte, apart from the values. One record is parsed;
-of the others it is checked, for many at a time, that they have the same bytes around the values,
-which then lie in the same places.
+SCONE's records of one length are the same byte by byte, apart from the values. One record is
+parsed. Of the others it is checked, many at a time, that the bytes around the values are the same;
+the values then lie in the same places.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _VARINT, _FIXED64, _SIZED, _GROUP, _END_GROUP, _FIXED32 = range(6)
 _FLOAT_BYTES = 4
 # Values of one list that are located; no feature of a heatmap has more than one.
 _MAX_VALUES = 2
-# An Example has five features. What holds thousands of parts is no heatmap.
+# SCONE writes five features. An Example of thousands of fields is no heatmap.
 _MAX_FIELDS = 20_000
 _MAX_DEPTH = 32
 
@@ -121,7 +121,7 @@ def parse_features(data: memoryview | bytes) -> dict[bytes, Values]:
     Raises
     ------
     WireError
-        If the bytes are no Example, or one with absurdly many parts.
+        If the bytes are no Example, or have too many fields.
     """
     features: dict[bytes, Values] = {}
     budget = _Budget()

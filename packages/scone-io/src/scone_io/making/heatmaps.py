@@ -13,7 +13,7 @@ from scone_io.gaussian_process import GaussianProcess, GaussianProcessError, sta
 from scone_io.grid import GridSpec
 from scone_io.light_curves import LightCurve, peak_estimate, trigger_mjd
 
-__all__ = ["PAD_BAND", "HeatmapError", "Recipe", "make_heatmap", "prepared", "reference_mjd"]
+__all__ = ["PAD_BAND", "HeatmapError", "Recipe", "make_heatmap"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,8 +74,9 @@ def make_heatmap(curve: LightCurve, recipe: Recipe) -> Floats:
     HeatmapError
         If there are too few observations, no day to refer to, or no Gaussian process.
     """
-    used = prepared(curve, recipe)
-    start = reference_mjd(curve, recipe.grid)
+    sound = usable(curve, recipe)
+    used = early_enough(sound, recipe)
+    start = reference_mjd(sound, recipe.grid)
     try:
         mean, variance = _process(used, recipe, start + recipe.grid.times)
     except GaussianProcessError as error:
@@ -89,29 +90,35 @@ def make_heatmap(curve: LightCurve, recipe: Recipe) -> Floats:
     return correct(image, recipe.grid.wavelengths, mwebv)
 
 
-def prepared(curve: LightCurve, recipe: Recipe) -> LightCurve:
-    """The observations that are used: of known bands, sound, and early enough.
-
-    Raises
-    ------
-    HeatmapError
-        If fewer than two are left.
-    """
+def usable(curve: LightCurve, recipe: Recipe) -> LightCurve:
+    """The observations that may be used: in known bands, finite and with an uncertainty."""
     known = np.isin(curve.band, list(recipe.wavelengths))
     # SNANA marks an observation that is not to be used by an uncertainty that is not positive.
     sound = np.isfinite(curve.flux) & np.isfinite(curve.mjd) & (curve.flux_err > 0.0)
-    used = curve.select(known & sound & np.isfinite(curve.flux_err))
-    if recipe.days_after_trigger is not None:
-        trigger = trigger_mjd(used)
-        if trigger is None:
-            raise HeatmapError("no trigger: fewer than two detections more than a day apart")
-        used = used.select(used.mjd <= trigger + recipe.days_after_trigger)
-    if len(used) < _MIN_OBSERVATIONS:
+    chosen = curve.select(known & sound & np.isfinite(curve.flux_err))
+    if len(chosen) < _MIN_OBSERVATIONS:
         bands = ", ".join(sorted(set(curve.band.tolist()))[:10])
         raise HeatmapError(
-            f"{len(used)} usable observations of {len(curve)} (bands {bands or 'none'})"
+            f"{len(chosen)} usable observations of {len(curve)} (bands {bands or 'none'})"
         )
-    return used
+    return chosen
+
+
+def early_enough(curve: LightCurve, recipe: Recipe) -> LightCurve:
+    """The observations up to so many days after the trigger; all unless the recipe says so."""
+    if recipe.days_after_trigger is None:
+        return curve
+    chosen = curve.select(curve.mjd <= _trigger(curve) + recipe.days_after_trigger)
+    if len(chosen) < _MIN_OBSERVATIONS:
+        raise HeatmapError(f"{len(chosen)} of {len(curve)} usable observations are early enough")
+    return chosen
+
+
+def _trigger(curve: LightCurve) -> float:
+    trigger = trigger_mjd(curve)
+    if trigger is None:
+        raise HeatmapError("no trigger: fewer than two detections more than a day apart")
+    return trigger
 
 
 def reference_mjd(curve: LightCurve, grid: GridSpec) -> float:
@@ -123,10 +130,7 @@ def reference_mjd(curve: LightCurve, grid: GridSpec) -> float:
         If it cannot be told.
     """
     if grid.reference == "trigger":
-        trigger = trigger_mjd(curve)
-        if trigger is None:
-            raise HeatmapError("no trigger: fewer than two detections more than a day apart")
-        return trigger
+        return _trigger(curve)
     peak = curve.peak_mjd if curve.peak_mjd is not None else peak_estimate(curve)
     if peak is None:
         raise HeatmapError("no PEAKMJD, and no observation to estimate it from")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from astro_common.atomic import atomic_path
 from astro_common.errors import AstroError, ConfigurationError, InputError, OutputError
 from astro_common.jobs import Failure, FailureFile, run_units
 from scone_io.example.event import Event, serialise_event
+from scone_io.extinction import ccm89
 from scone_io.grid import GridSpec, write_sidecar
 from scone_io.light_curve_tables import is_csv, read_csv_light_curves
 from scone_io.light_curves import SURVEY_WAVELENGTHS, LightCurve
@@ -28,6 +32,9 @@ logger = logging.getLogger(__name__)
 # Events that one process works on at a time, and that are read before any is written.
 _UNIT_EVENTS = 16
 _ROUND_EVENTS = 4096
+
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Making:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """What a run has made.
 
     Attributes
     ----------
@@ -92,9 +99,12 @@ class Outcome:
     failed : list of Failure
     names : list of (int, str)
         Number and name of the events whose name is no number.
+    snids : set of str
+        Names of the events that are in the shard.
     """
 
     records: int = 0
+    snids: set[str] = field(default_factory=set)
     failed: list[Failure] = field(default_factory=list)
     names: list[tuple[int, str]] = field(default_factory=list)
 
@@ -121,7 +131,7 @@ def make_shard(making: Making) -> Outcome:
     Raises
     ------
     ConfigurationError
-        If the wavelengths of the bands are not known.
+        If the wavelengths of the bands are not known, or the grid is beyond the extinction law.
     InputError
         If a file is missing or damaged.
     OutputError
@@ -130,6 +140,8 @@ def make_shard(making: Making) -> Outcome:
     for path in (making.output, making.names):
         if path.exists() and not making.overwrite:
             raise OutputError(path, "the file exists", action="give --overwrite to replace it")
+    if making.extinction != "none":
+        ccm89(making.grid.wavelengths)  # refuses wavelengths that the law does not cover
     recipes = [_recipe(head, making) for head in making.heads]
     outcome = Outcome()
     taken: set[int] = set()
@@ -211,7 +223,7 @@ def _tasks(making: Making, recipes: Sequence[Recipe], outcome: Outcome) -> Itera
 def _round(
     batch: list[_Task], making: Making, writer: RecordWriter, outcome: Outcome, taken: set[int]
 ) -> None:
-    """Work on some thousand events; what is done too early waits for its turn."""
+    """Make some thousand events; results that arrive early wait for their turn."""
     units = {
         str(place): batch[place : place + _UNIT_EVENTS]
         for place in range(0, len(batch), _UNIT_EVENTS)
@@ -248,15 +260,22 @@ def _make_events(tasks: list[_Task]) -> list[bytes | str]:
     """The records of some events; the reason in place of one that failed."""
     made: list[bytes | str] = []
     for task in tasks:
+        curve = task.curve
         try:
-            image = make_heatmap(task.curve, task.recipe)
+            _check_redshift(curve)
+            image = make_heatmap(curve, task.recipe)
         except HeatmapError as error:
             made.append(str(error))
             continue
-        curve = task.curve
         event = Event(event_number(curve), curve.label, curve.z, curve.z_err, image)
         made.append(serialise_event(event))
     return made
+
+
+def _check_redshift(curve: LightCurve) -> None:
+    for value in (curve.z, curve.z_err):
+        if value is not None and abs(value) > _MAX_FLOAT32:
+            raise HeatmapError(f"a redshift or its error of {value:g}, which no record can hold")
 
 
 def event_number(curve: LightCurve) -> int:
@@ -283,15 +302,13 @@ def _write(
         if not _is_number(task.curve.snid):
             outcome.names.append((number, task.curve.snid))
         writer.write(result)
+        outcome.snids.add(task.curve.snid)
         outcome.records += 1
 
 
 def _is_number(text: str) -> bool:
-    try:
-        number = int(text)
-    except ValueError:
-        return False
-    return -(1 << 63) <= number < 1 << 63
+    # Python's own int() also reads 1_000 and digits of other scripts.
+    return _INTEGER.fullmatch(text) is not None and -(1 << 63) <= int(text) < 1 << 63
 
 
 def _write_names(making: Making, outcome: Outcome) -> None:
@@ -309,9 +326,9 @@ def _write_names(making: Making, outcome: Outcome) -> None:
 
 def _write_failures(making: Making, outcome: Outcome) -> None:
     listed = FailureFile(making.failures, "event")
-    failed = {failure.unit for failure in outcome.failed}
+    # Other entries are of other shards in this folder.
     for unit in listed.units:
-        if unit not in failed:
+        if unit in outcome.snids:
             listed.discard(unit)
     for failure in outcome.failed:
         listed.add(failure)

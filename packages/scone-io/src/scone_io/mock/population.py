@@ -1,4 +1,4 @@
-"""Supernovae that do not exist: a simple photosphere that brightens, expands, cools and fades.
+"""Synthetic supernovae: a simple photosphere that brightens, expands, cools and fades.
 
 Nothing here is a model of nature. The classes differ in the ways in which real ones roughly do:
 SN Ia rise in 18 d, are blue at peak and fade fast; SN II stay on a plateau; SN Ibc are faint and

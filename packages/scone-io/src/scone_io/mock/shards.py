@@ -1,4 +1,4 @@
-"""Heatmap shards of synthetic supernovae, made without a Gaussian process and in no time."""
+"""Heatmap shards of synthetic supernovae, made quickly, without a Gaussian process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from astro_common.atomic import atomic_path, output_error
 from astro_common.errors import OutputError
 from scone_io.example.event import Event, serialise_event
-from scone_io.grid import PRESETS, GridSpec, write_sidecar
+from scone_io.grid import PRESETS, GridSpec, sidecar_path, write_sidecar
 from scone_io.mock.population import CLASSES, MockSupernova, draw_population, surface_flux
 from scone_io.tfrecord.content import Compression
 from scone_io.tfrecord.writing import record_writer
@@ -102,10 +102,10 @@ def write_mock_shards(
     grid = (grid or PRESETS["scone"]).with_notes(synthetic=True)
     rng = np.random.default_rng(seed)
     paths = [folder / f"heatmaps_{number:04d}.tfrecord" for number in range(num_shards)]
-    if not overwrite:
-        for path in paths:
-            if path.exists():
-                raise OutputError(path, "the file exists", action="give --overwrite to replace it")
+    record_path = folder / "truth.json"
+    for path in (*paths, *map(sidecar_path, paths), record_path):
+        if path.exists() and not overwrite:
+            raise OutputError(path, "the file exists", action="give --overwrite to replace it")
     truth = []
     first_snid = 1
     for path in paths:
@@ -120,7 +120,7 @@ def write_mock_shards(
                 )
                 truth.append({**vars(supernova), "class": CLASSES[supernova.kind].name})
         write_sidecar(path, grid, overwrite=overwrite)
-    with atomic_path(folder / "truth.json", overwrite=overwrite) as partial:
+    with atomic_path(record_path, overwrite=overwrite) as partial:
         record = {"synthetic": True, "seed": seed, "events": truth}
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return paths

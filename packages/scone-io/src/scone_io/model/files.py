@@ -22,6 +22,9 @@ __all__ = ["TrainedModel", "load_model", "save_model"]
 SCHEMA_VERSION = "1.0"
 WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"
 
+# What a damaged description raises, or that of something else; RuntimeError is also recursion.
+_NO_MODEL = (ValueError, KeyError, TypeError, RuntimeError, ConfigurationError)
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
@@ -92,9 +95,12 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         network = SconeNetwork(NetworkConfiguration(**description["network"]))
         grid = GridSpec.from_json(description["grid"], path)
         record = dict(description.get("training", {}))
+        made_for = network.configuration.num_wavelength_bins, network.configuration.num_time_bins
+        if grid.shape != made_for:
+            raise ValueError(f"a grid of {grid.shape} bins, a network for {made_for}")
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a trained model") from error
-    except (ValueError, KeyError, TypeError, RuntimeError, ConfigurationError) as error:
+    except _NO_MODEL as error:
         raise InputError(path, f"no description of a model ({error})", "a trained model") from error
     try:
         state: dict[str, torch.Tensor] = load_file(weights)

@@ -16,7 +16,7 @@ from scone_io.torch_data import HeatmapDataset
 __all__ = ["predict", "probabilities"]
 
 _BATCH_SIZE = 64
-# Label of SN Ia, also where there are more classes than two.
+# Label of SN Ia in SCONE's binary shards, which is taken for it in all others too.
 _IA_LABEL = 1
 
 

@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Training:
     balanced : bool
         Train on as many events of each class as the rarest has.
     with_redshift : bool
+    fold : (int, int) or None
+        See `split_by_snid`.
     """
 
     num_epochs: int = 50
@@ -116,7 +119,7 @@ def train(
     Raises
     ------
     InputError
-        If the labels are of one class, or there are too few events.
+        If the labels are of one class, there are too few events, or the training diverges.
     OutputError
         If a file exists or cannot be written.
     """
@@ -148,7 +151,20 @@ def train(
     rng = np.random.default_rng(training.seed)
     if training.balanced:
         rows = _balanced(rows, labels[rows], rng)
+    if num_classes > 2:
+        logger.warning(
+            "%s: %d classes: label 1 is taken for SN Ia; in categorical shards it is SLSN-1",
+            source,
+            num_classes,
+        )
     history, best = _fit(network, HeatmapDataset(shards), rows, validation, training, rng)
+    if not history[-1]["val_loss"] < math.inf:
+        raise InputError(
+            source,
+            f"a validation loss of {history[-1]['val_loss']} in epoch {len(history)}",
+            "a training that converges",
+            "give a lower --learning-rate",
+        )
     network.load_state_dict(best)
     network.eval()
     record = {
@@ -193,7 +209,10 @@ def _fit(
     training: Training,
     rng: np.random.Generator,
 ) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    """Train; return the history and the weights of the epoch with the least validation loss."""
+    """Train; return the history and the weights of the epoch with the least validation loss.
+
+    The history ends with the epoch in which that loss is not finite.
+    """
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate)
     history: list[dict[str, float]] = []
     best, least = copy.deepcopy(network.state_dict()), float("inf")
@@ -210,6 +229,8 @@ def _fit(
             total += float(loss.detach()) * len(labels)
         value, accuracy = _validate(network, data, validation, training.batch_size)
         history.append({"loss": total / len(rows), "val_loss": value, "val_accuracy": accuracy})
+        if not math.isfinite(value):
+            return history, best
         if value < least:
             best, least = copy.deepcopy(network.state_dict()), value
         logger.info(

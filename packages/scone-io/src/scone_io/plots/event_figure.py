@@ -219,7 +219,7 @@ def _describe(axes: Axes, flux: Floats, error: Floats, grid: GridSpec, largest: 
 
 def _title(figure: Figure, event: Event, names: Mapping[int, str], source: str) -> None:
     figure.text(0.02, 0.945, f"SNID {event.snid}", fontsize=15.0, fontweight="bold", color=INK)
-    if event.z is None or not event.z >= 0.0:
+    if event.z is None or not 0.0 <= event.z < np.inf:
         redshift = "redshift unknown"
     else:
         redshift = f"z = {event.z:.4f}"

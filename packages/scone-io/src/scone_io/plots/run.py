@@ -144,11 +144,11 @@ def _named(shards: Shards, plotting: Plotting) -> list[_Chosen]:
         return []
     if plotting.index is not None:
         index = open_index(plotting.index)
-        found = [index.find(snid) for snid in plotting.snids]
+        found = [index.find(snid, grid=plotting.grid) for snid in plotting.snids]
         kept = {item.file: Shard(item.file, plotting.grid) for item in found}
         return [_Chosen(item.event, kept[item.file]) for item in found]
     by_path = {shard.path: shard for shard in shards.shards}
-    by_snid = find_in_shards(shards.paths, plotting.snids)
+    by_snid = find_in_shards(shards.shards, plotting.snids)
     missing = [snid for snid in plotting.snids if snid not in by_snid]
     if missing:
         names = ", ".join(map(str, missing[:10]))

@@ -78,7 +78,7 @@ class Statistics:
         self.num_events += 1
         label = event.label
         self.classes[label] = self.classes.get(label, 0) + 1
-        if event.z is not None and event.z >= 0.0:
+        if event.z is not None and 0.0 <= event.z < np.inf:
             self.redshifts.setdefault(label, []).append(event.z)
         flux = np.asarray(event.flux, dtype=np.float64)
         largest = float(flux.max())

@@ -65,7 +65,7 @@ class Extraction:
         return names
 
     def check(self) -> None:
-        """Raise now what would otherwise be found out at the end."""
+        """Raise before the work what it would otherwise end with."""
         check_suffix(self.output)
         if self.compat and self.output.suffix != ".csv":
             raise ConfigurationError("--compat", str(self.output), "an output named .csv")
@@ -188,6 +188,7 @@ def _in_turn(
             if left is not None:
                 left -= len(chosen)
                 if left <= 0:
+                    totals.bad += shard.num_bad
                     return
         totals.bad += shard.num_bad
 
@@ -206,7 +207,7 @@ def _tables(batch: EventBatch, shard: Shard, extraction: Extraction, channels: C
 
 @dataclass(frozen=True)
 class _Result:
-    """What came of a stretch: its tables, or why it cannot be read."""
+    """The tables of a stretch, or why it cannot be read."""
 
     tables: _Tables | None = None
     bad: int = 0
@@ -216,7 +217,7 @@ class _Result:
 def _in_processes(
     shards: Shards, extraction: Extraction, totals: Totals, take: Callable[[_Tables], None]
 ) -> None:
-    """Stretches of the files side by side; what is done too early waits for its turn."""
+    """Process stretches of the files in parallel; results that arrive early wait their turn."""
     parts = [
         _Part(shard, stretch, extraction)
         for shard in shards.shards

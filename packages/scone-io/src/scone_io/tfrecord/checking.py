@@ -1,4 +1,4 @@
-"""Every checksum of a shard, and a shard without its bad records."""
+"""Verify the checksums of a shard, and copy it without its bad records."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The bytes of a shard, whether the file is plain or compressed; its content decides, not its name.
 
-A plain file is mapped into memory and never copied. A compressed one is read from its start to its
-end, and only a window of what came out of it is held.
+A plain file is mapped into memory and never copied. A compressed one is read from start to end, and
+only a window of the decompressed bytes is held.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol, Self
@@ -29,7 +30,7 @@ Compression = Literal["none", "gzip", "zlib"]
 _CHUNK_BYTES = 256 << 10
 _STEP_BYTES = 1 << 20
 _HEAD_BYTES = 4096
-# The window's gone part is cut off when it has grown to this.
+# Bytes that were consumed are dropped from the window once there are this many.
 _SLACK_BYTES = 4 << 20
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 # zlib's "wbits": 15 for a zlib stream, 16 more for gzip.
@@ -46,13 +47,13 @@ class Content(Protocol):
         """Bytes from an offset on, fewer than asked for where the content ends."""
 
     def release(self, offset: int) -> None:
-        """Say that no byte before this offset is wanted any more."""
+        """Allow the bytes before this offset to be discarded."""
 
     def fault(self) -> str:
-        """What is wrong with the compressed stream, as far as it has been read; or empty."""
+        """The fault of the compressed stream that reading has met so far; empty if none."""
 
     def close(self) -> None:
-        """Let go of the file; blocks that were handed out stay valid."""
+        """Close the file; blocks that were returned stay valid."""
 
     def __enter__(self) -> Self: ...
 
@@ -87,12 +88,12 @@ class MappedContent(_Closing):
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
-        with file:
-            if os.fstat(file.fileno()).st_size:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                self.array: Bytes = np.frombuffer(mapped, dtype=np.uint8)
-            else:
-                self.array = np.empty(0, dtype=np.uint8)
+        if os.fstat(file.fileno()).st_size:
+            # The map outlives the file object.
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.array: Bytes = np.frombuffer(mapped, dtype=np.uint8)
+        else:
+            self.array = np.empty(0, dtype=np.uint8)
 
     def block(self, offset: int, count: int) -> Bytes:
         return self.array[offset : offset + count]
@@ -163,9 +164,9 @@ class _StreamError(Exception):
 
 
 def _decompressed(file: BinaryIO, compression: Compression) -> Iterator[bytes]:
-    """Yield what a stream holds, up to the last byte that can be had.
+    """Yield the decompressed bytes, up to the last one that can be recovered.
 
-    Several streams one after the other are one, as gzip's own programs have it.
+    Concatenated streams count as one, as in gzip itself.
     """
     name = compression
     waiting = b""
@@ -191,7 +192,7 @@ def _decompressed(file: BinaryIO, compression: Compression) -> Iterator[bytes]:
             except zlib.error as error:
                 yield from _last_bytes(before, waiting)
                 raise _StreamError(f"the {name} stream is damaged ({error})") from error
-            # The one after the end of a stream, the other before it.
+            # Only one is filled: `unused_data` after the end of a stream, the other before it.
             waiting = worker.unused_data or worker.unconsumed_tail
             if piece:
                 yield piece
@@ -257,12 +258,14 @@ def open_content(path: str | os.PathLike[str]) -> Content:
     try:
         if path.is_dir():
             raise InputError(path, "a folder", "a TFRecord file")
-        file = path.open("rb")
-        compression = sniff_compression(file.read(_HEAD_BYTES))
-        file.seek(0)
-        if compression == "none":
-            return MappedContent(path, file)
-        return StreamContent(path, file, compression)
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            compression = sniff_compression(file.read(_HEAD_BYTES))
+            file.seek(0)
+            if compression == "none":
+                return MappedContent(path, file)
+            stack.pop_all()  # the stream reads on, and closes the file
+            return StreamContent(path, file, compression)
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "a TFRecord file") from error
     except OSError as error:

@@ -26,7 +26,7 @@ __all__ = [
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
-# A heatmap takes 92 kB. What claims to be longer than this is refused before it is read.
+# A heatmap takes 92 kB. A record that claims to be longer than this is refused unread.
 MAX_RECORD_BYTES = 64 << 20
 
 _SEARCH_BYTES = 1 << 20
@@ -76,7 +76,7 @@ class FrameReader:
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        # What is wrong with a compressed stream is said once, with the record that it hits.
+        # A fault of the compressed stream is reported once, with the record that it hits.
         self._said_fault = False
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:

@@ -72,11 +72,11 @@ def make_image(image_size: int, seed: int) -> Path:
         across = np.arange(-8, 9) ** 2
         patch += random.exponential(300.0) * np.exp(-(across[:, None] + across) / 8.0)
     header = image_wcs(image_size).to_header()
-    partial = path.with_suffix(".partial")
+    unfinished = path.with_suffix(".partial")
     fits.CompImageHDU(
         pixels, header, compression_type="RICE_1", tile_shape=(1, image_size), quantize_level=16
-    ).writeto(partial, overwrite=True)
-    partial.replace(path)
+    ).writeto(unfinished, overwrite=True)
+    unfinished.replace(path)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import statistics
 import tempfile
 from pathlib import Path
@@ -40,8 +39,6 @@ def main() -> None:
     options.add_argument("--sources", type=int, default=5_000, metavar="N", help="per field (5000)")
     options.add_argument("--image-size", type=int, default=3_000, metavar="PX")
     arguments = options.parse_args()
-    # The files' time of creation is a part of their bytes.
-    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     config = make_field(
         cache_folder(), arguments.sources, arguments.image_size, arguments.seed, FIELDS
     )

@@ -31,7 +31,7 @@ SIDE_PX = 300
 NUM_SOURCES = 16
 XP_COEFFICIENTS = 55
 DESI_LENGTHS = {"b": 21, "r": 17, "z": 19}
-# Wave lengths of the shortened arms, angstrom.
+# First wavelengths of the shortened arms, angstrom.
 DESI_START = {"b": 3600.0, "r": 5760.0, "z": 7520.0}
 
 
@@ -50,9 +50,15 @@ class SurveyTree:
     root : Path
     ra, dec : float
         Centre of the field, deg.
+    field_name : str
     num_sources : int
-    empty : bool
-        A catalogue and survey files without rows.
+        At most 16; 0 for a catalogue without rows.
+    surveys_have_rows : bool
+        False for files without rows of all other surveys.
+    bands : tuple of str
+        Bands that have an image.
+    settings : dict
+        Sections of the configuration in place of the usual ones; None leaves a section out.
     """
 
     root: Path
@@ -336,7 +342,7 @@ class SurveyTree:
         ]
 
     def write_ztf(self, layout: str = "hats") -> None:
-        """Each object in the partition of its position; orders 4 and 6 mixed."""
+        """Each object in the partition of its position, all of order 6."""
         schema = pa.schema(
             {
                 "objectid": pa.int64(),

@@ -16,6 +16,7 @@ from surveytree import DESI_LENGTHS, EPOCH, SurveyTree
 
 from splus_hypercube.__main__ import main
 from splus_hypercube.bands import BAND_NAMES
+from splus_hypercube.descriptions import MODALITIES
 
 PLACES = {"plain": (30.0, -30.0), "wrap": (0.0, -10.0)}
 
@@ -213,11 +214,12 @@ def test_the_file_describes_itself(built):
         "vista_japermag3": "scalar",
     }
     for name, modality in modalities.items():
-        own = cube.schema.field(name).metadata
-        assert own[b"modality"].decode() == modality
-        assert own[b"survey"].decode() == (name.split("_")[0] if "_" in name else "splus") or (
-            own[b"survey"] == b"splus"
-        )
+        assert cube.schema.field(name).metadata[b"modality"].decode() == modality
+    for field in cube.schema:
+        prefix = field.name.partition("_")[0]
+        survey = prefix if prefix in about["surveys"] else "splus"
+        assert field.metadata[b"survey"].decode() == survey, field.name
+        assert field.metadata[b"modality"].decode() in MODALITIES, field.name
     assert cube.schema.field("gaia_pmra").metadata[b"unit"] == b"mas.yr**-1"
 
 

@@ -230,6 +230,14 @@ def test_the_command_lists_mismatches_and_fails(faulty, capsys):
     assert lines[0] == f"{expected}{first['found']}; expected {first['expected']}"
 
 
+@pytest.mark.parametrize("seed", ["-1", "one"])
+def test_a_seed_that_is_none_is_a_usage_error(seed, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "cube.parquet", "--config", "x.yaml", "--seed", seed])
+    assert caught.value.code == 2
+    assert "whole number of at least 0" in capsys.readouterr().err
+
+
 def test_missing_rows_and_columns_are_found(mock, tmp_path):
     config, cube = mock
     table = pq.read_table(cube).drop_columns(["gaia_parallax", "vista_separation_arcsec"])

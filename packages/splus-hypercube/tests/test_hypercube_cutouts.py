@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
@@ -9,7 +10,10 @@ from astropy.wcs import WCS
 
 from astro_common.errors import InputError, OutputError
 from splus_hypercube import cutouts
+from splus_hypercube.assemble import rows_per_group
+from splus_hypercube.bands import BAND_NAMES
 from splus_hypercube.cutouts import ImageStrips, SourcePixels, cut, source_pixels
+from splus_hypercube.schema import RunSchema
 from splus_hypercube.scratch import Scratch
 
 SIZE = 96
@@ -116,6 +120,15 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     pixels = SourcePixels(*positions(rng, 210, 1900, 200))
     with pytest.raises(OutputError, match=r"(?i)no space left on device"):
         strips_cut(np.zeros((1900, 210), np.float32), pixels.x, pixels.y, tmp_path, memory_bytes=1)
+
+
+@pytest.mark.parametrize("size_px", [1, 96, 400, 1024])
+def test_a_row_group_has_a_moderate_size_whatever_that_of_the_cutouts(size_px):
+    kind = pa.list_(pa.float32(), size_px**2)
+    images = pa.schema([pa.field(f"splus_cut_{band}", kind) for band in BAND_NAMES])
+    rows = rows_per_group(RunSchema(pa.schema([]), images, {}, False, {}))
+    assert rows >= 1
+    assert rows * 12 * 4 * size_px**2 < 120_000_000
 
 
 def tan_header(ra=10.0, dec=-30.0):

@@ -10,6 +10,7 @@ VALUES = {
     "mag": np.array([15.0, 20.0, np.nan, 25.0]),
     "flags": np.array([0, 1, 4, 5]),
     "name": np.array(["a", "b", "", "a"]),
+    "clean": np.array([True, False, False, True]),
 }
 
 
@@ -26,11 +27,18 @@ VALUES = {
         ("-mag > -16", [True, False, False, False]),
         ("mag * 2 / 2 + 1 < 17 and flags != 3", [True, False, False, False]),
         ("1 < 2", [True, True, True, True]),
+        ("clean and mag < 16", [True, False, False, False]),
+        ("not clean", [False, True, True, False]),
     ],
 )
 def test_selections(text, expected):
     selection = parse_selection(text)
-    assert selection.rows(VALUES).tolist() == expected
+    assert selection.rows(VALUES, 4).tolist() == expected
+
+
+def test_an_expression_without_a_column_holds_for_all_rows_or_none():
+    assert parse_selection("1 < 2").rows({}, 3).tolist() == [True] * 3
+    assert parse_selection("2 < 1").rows({}, 3).tolist() == [False] * 3
 
 
 def test_columns_are_listed_without_the_functions():
@@ -69,10 +77,22 @@ def test_everything_else_is_refused_in_one_line(text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["mag", "mag + 1", "name < 3", "flags & mag == 1"])
-def test_what_is_not_a_condition_is_refused(text):
-    with pytest.raises(ConfigurationError):
-        parse_selection(text).rows(VALUES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mag",
+        "mag + 1",
+        "name < 3",
+        "flags & mag == 1",
+        "1 / 0 < mag",
+        "flags * 99999999999999999999 > 1",
+        "-" * 1500 + "mag < 1",
+    ],
+)
+def test_what_is_not_a_condition_or_has_no_value_is_refused_in_one_line(text):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_selection(text).rows(VALUES, 4)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_named_choices_pass():

@@ -38,6 +38,9 @@ def test_exclusion_patterns(tmp_path):
         ("field,ra,dec\nA,1,95\n", "row 2"),
         ("field,ra,dec\nA,inf,5\n", "row 2"),
         ("field,ra,dec\n../A,1,5\n", "plain name"),
+        ("field,ra,dec\nA\0B,1,5\n", "plain name"),
+        ('field,ra,dec\n"A\nB",1,5\n', "plain name"),
+        ("field,ra,dec\n\nA,1,5\n\nB,1,95\n", "row 5"),
         ("field,ra,dec\nA,1,5\nA,2,5\n", "twice"),
     ],
 )

@@ -119,6 +119,23 @@ def test_of_equal_separations_the_lower_row_wins():
     assert nearest.indexed.tolist() == [0]
 
 
+def test_many_detections_at_one_place_do_not_multiply_the_work(monkeypatch):
+    """A catalogue of epochs repeats each position; no smaller radius tells its rows apart."""
+    built = []
+
+    class Counted(PositionIndex):
+        def __init__(self, *arguments):
+            built.append(arguments[2])
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(matching, "PositionIndex", Counted)
+    ra = np.linspace(1.0, 2.0, 50)
+    other_ra = np.repeat(ra, 200)
+    nearest = match_nearest(ra, np.zeros(50), other_ra, np.zeros(10_000), 1.0)
+    assert nearest.indexed.tolist() == (200 * np.arange(50)).tolist()
+    assert len(built) < 6
+
+
 def test_one_to_one_takes_the_closest_pairs_first():
     ra, dec = np.array([10.0, 10.0001]), np.zeros(2)
     other_ra, other_dec = np.array([10.00008, 10.0005]), np.zeros(2)

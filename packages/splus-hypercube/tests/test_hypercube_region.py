@@ -12,7 +12,7 @@ CENTRES = [(10.0, -30.0), (0.0, 0.0), (359.9, 41.8), (45.0, 90.0), (200.0, -89.9
 
 
 @pytest.mark.parametrize(("ra", "dec"), CENTRES)
-@pytest.mark.parametrize("margin", [2.0, 60.0, 500.0])
+@pytest.mark.parametrize("margin", [2.0, 60.0, 500.0, 4000.0])
 def test_every_point_within_the_margin_is_in_the_pixels_and_in_the_cap(ra, dec, margin):
     rng = np.random.default_rng(4)
     steps = [

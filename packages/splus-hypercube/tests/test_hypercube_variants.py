@@ -6,10 +6,14 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy import units
 from astropy.io import fits
-from surveytree import FIELD
+from astropy.table import Table
+from astropy_healpix import HEALPix
+from surveytree import FIELD, write_ecsv
 
 from splus_hypercube.__main__ import main
 from splus_hypercube.bands import BAND_NAMES
@@ -114,6 +118,7 @@ def test_bands_with_their_own_grids_have_their_own_offsets(make_tree):
     [
         ("all", range(16)),
         ("none", []),
+        ("1 < 2", range(16)),
         ("gaia", [0, 1, 2, 4, 5]),
         ("mag_pstotal_r < 17 and flags_det != 1", [0, 2, 3, 4]),
         ("id == 'iDR6_t01_00003'", [3]),
@@ -193,13 +198,59 @@ def test_the_epoch_must_come_from_somewhere(make_tree, capsys):
     assert "DATE-OBS" in (tree.output / "failures.jsonl").read_text()
 
 
+@pytest.mark.parametrize(
+    ("cards", "year"),
+    [({"MJD-OBS": 0.0}, "1858.9"), ({"MJD-OBS": 2458665.0}, "8590.3")],
+)
+def test_a_date_that_cannot_be_one_is_refused(make_tree, cards, year):
+    """Zero for an unknown date, or a Julian date: the stars would be matched at a wrong epoch."""
+    tree = make_tree(bands=("R",))
+    tree.write_image("R", **cards)
+    images = ["idr6/{field}/{field}_{band}.fits.fz"]
+    splus = {"catalogue": "main/{field}_dual.fits", "epoch_jyear": None, "images": images}
+    tree.write_config(splus=splus)
+    build(tree, status=3)
+    failure = json.loads((tree.output / "failures.jsonl").read_text())
+    assert failure["file"] == str(tree.image_path("R"))
+    assert f"MJD-OBS is {cards['MJD-OBS']}, the year {year}" in failure["reason"]
+
+
+def test_identifiers_are_not_turned_into_floats_for_the_sake_of_another_field(make_tree):
+    """pandas writes integers with missing values as floats: one such file must not spoil others."""
+    tree = make_tree(bands=())
+    exact = pq.read_table(tree.root / f"vista/{FIELD}.parquet")
+    tree.field_name = "SPLUS-t02"
+    tree.write_catalogue()
+    floats = exact["sourceid"].cast(pa.float64(), safe=False)
+    pq.write_table(exact.set_column(0, "sourceid", floats), tree.root / "vista/SPLUS-t02.parquet")
+    tree.field_name = FIELD
+    (tree.root / "fields.csv").write_text(
+        f"field,ra,dec\n{FIELD},{tree.ra},{tree.dec}\nSPLUS-t02,{tree.ra},{tree.dec}\n"
+    )
+    build(tree, status=3)
+    failed = [
+        json.loads(line) for line in (tree.output / "failures.jsonl").read_text().splitlines()
+    ]
+    assert [failure["field"] for failure in failed] == [FIELD]
+    assert failed[0]["file"] == "column vista_sourceid"
+    assert "int64, which does not fit the double of this run" in failed[0]["reason"]
+
+
+@pytest.mark.parametrize("values", [np.array(["0", "16", "0", "0"]), np.zeros((4, 2), np.int32)])
+def test_duplicate_bits_that_are_none_are_refused(make_tree, values):
+    tree = make_tree(bands=())
+    path = tree.root / "allStar.fits"
+    table = Table.read(path)
+    table["EXTRATARG"] = values
+    table.write(path, overwrite=True)
+    build(tree, status=3)
+    failure = json.loads((tree.output / "failures.jsonl").read_text())
+    assert failure["file"] == str(path)
+    assert "EXTRATARG of type" in failure["reason"]
+
+
 def test_desi_in_the_healpix_layout(make_tree):
     tree = make_tree()
-    healpix = tree.root / "desi/healpix/main/dark/123/12345"
-    healpix.mkdir(parents=True)
-    from astropy import units
-    from astropy_healpix import HEALPix
-
     grid = HEALPix(nside=64, order="nested")
     pixel = int(grid.lonlat_to_healpix(tree.ra * units.deg, tree.dec * units.deg))
     folder = tree.root / f"desi/healpix/main/dark/{pixel // 100}/{pixel}"
@@ -213,6 +264,37 @@ def test_desi_in_the_healpix_layout(make_tree):
     assert cube["desi_desi_file"][0].as_py() == (
         f"healpix/main/dark/{pixel // 100}/{pixel}/coadd-main-dark-{pixel}.fits"
     )
+
+
+@pytest.mark.parametrize("layout", ["tiles", "healpix"])
+def test_a_run_outside_the_footprint_of_desi_has_its_columns_without_values(make_tree, layout):
+    tree = make_tree(bands=())
+    (tree.root / "desi_tiles.csv").write_text(f"TILEID,TILERA,TILEDEC\n101,{tree.ra + 20},0\n")
+    if layout == "healpix":
+        folder = tree.root / "desi/healpix/main/dark/0/7"
+        tree.write_coadd(folder / "coadd-main-dark-7.fits", tree.desi_fibres(), seed=1)
+        tree.write_config(desi={"directory": "desi"})
+    build(tree)
+    cube = read(tree, ["desi_TARGETID", "desi_fibermap_FLUX_R", "desi_flux_b"])
+    assert all(column.null_count == 16 for column in cube.columns)
+
+
+def test_columns_of_desi_are_those_near_the_fields_of_the_run(make_tree):
+    tree = make_tree(bands=())
+    grid = HEALPix(nside=64, order="nested")
+    own = int(grid.lonlat_to_healpix(tree.ra * units.deg, tree.dec * units.deg))
+    for pixel in (own, 7):
+        folder = tree.root / f"desi/healpix/main/dark/{pixel // 100}/{pixel}"
+        tree.write_coadd(folder / f"coadd-main-dark-{pixel}.fits", tree.desi_fibres(), seed=1)
+    with fits.open(folder / "coadd-main-dark-7.fits", mode="update") as file:
+        table = Table(file["FIBERMAP"].data)
+        table["ELSEWHERE"] = 1.0
+        file["FIBERMAP"] = fits.BinTableHDU(table, name="FIBERMAP")
+    tree.write_config(desi={"directory": "desi"})
+    build(tree)
+    names = pq.read_schema(tree.cube).names
+    assert "desi_EBV" in names
+    assert "desi_ELSEWHERE" not in names
 
 
 def test_desi_without_scores_takes_the_signal_to_noise_of_the_pixels(make_tree):
@@ -259,10 +341,6 @@ def test_ztf_in_the_hipscat_layout(make_tree):
 
 def test_matches_across_a_healpix_edge(make_tree):
     """Sources and Gaia rows on either side of a pixel's edge, in two files."""
-    from astropy import units
-    from astropy_healpix import HEALPix
-    from surveytree import write_ecsv
-
     grid = HEALPix(nside=256, order="nested")
     lon, lat = grid.boundaries_lonlat([123456], step=8)
     edge = float(lon[0, 4].to_value(units.deg)), float(lat[0, 4].to_value(units.deg))

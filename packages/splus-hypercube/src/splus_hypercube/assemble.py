@@ -16,24 +16,24 @@ from splus_hypercube.catalogues import Catalogue
 from splus_hypercube.cutouts import ImageStrips, SourcePixels, source_pixels
 from splus_hypercube.schema import RunSchema, cutout_column, offset_columns, wcs_cards
 from splus_hypercube.surveys import SurveyMatches, Target
-from splus_hypercube.surveys.base import conform
+from splus_hypercube.surveys.columns import conform
 
 __all__ = ["FieldCutouts", "iter_row_groups", "rows_per_group"]
 
-# Decompressed image rows of all bands together, while they wait for their sources.
+# Memory for decompressed rows of the images, all bands together.
 _STRIP_MEMORY_BYTES = 640 << 20
-# A row group of this size is read in one piece and written without a large buffer.
+# Large enough for fast reading, small enough that two row groups fit into memory.
 _GROUP_BYTES = 112 << 20
 _BYTES_PER_ROW = {"gaia": 2000, "gaiaxp": 28_000, "desi": 130_000, "ztf": 20_000}
 
 
 def rows_per_group(run: RunSchema) -> int:
-    """Rows in a row group, a power of two, such that even a full one has a moderate size."""
+    """Number of rows in a row group: a power of two that keeps a group of full rows moderate."""
     row = 4000 + sum(_BYTES_PER_ROW.get(name, 2000) for name in run.surveys)
     for field in run.images:
         if pa.types.is_fixed_size_list(field.type):
             row += 4 * field.type.list_size
-    return int(2 ** np.clip(np.floor(np.log2(_GROUP_BYTES / row)), 4, 15))
+    return int(2 ** np.clip(np.floor(np.log2(_GROUP_BYTES / row)), 0, 15))
 
 
 class FieldCutouts:
@@ -47,6 +47,12 @@ class FieldCutouts:
     requested : ndarray of bool, shape (n_rows,)
         Sources that get cutouts.
     size_px : int
+        Side of a cutout.
+
+    Raises
+    ------
+    InputError
+        If an image is missing or damaged, or has no usable WCS.
     """
 
     def __init__(
@@ -58,12 +64,12 @@ class FieldCutouts:
     ) -> None:
         self.size_px = size_px
         self.bands = tuple(images)
-        # Source number among the requested ones, for each row and the one after the last.
+        # Number of requested sources before each row, and in all.
         self._before = np.concatenate([[0], np.cumsum(requested)])
         self._requested = requested
         self._pixels: dict[str, SourcePixels] = {}
         self._strips: dict[str, ImageStrips] = {}
-        # Two sets in turn: one group is written while the next is cut.
+        # Two sets of buffers, used in turn: one group is written while the next is cut.
         self._buffers: tuple[dict[str, NDArray[np.float32]], ...] = ({}, {})
         self._calls = 0
         present = {band: path for band, path in images.items() if path is not None}
@@ -75,7 +81,7 @@ class FieldCutouts:
             image = stack.enter_context(open_fits(path)).image()
             if len(image.shape) != 2:
                 raise InputError(path, f"an image of {len(image.shape)} dimensions", "two")
-            # Bands mostly share one grid: their pixels are computed once.
+            # Most bands share one grid, whose pixel positions are computed once.
             grid = repr((image.shape, sorted(wcs_cards(image.header).items())))
             if grid not in known:
                 known[grid] = source_pixels(image.header, ra, dec, path)
@@ -91,7 +97,7 @@ class FieldCutouts:
             )
 
     def columns(self, run: RunSchema, start: int, stop: int) -> dict[str, pa.Array]:
-        """Image columns of consecutive rows; the arrays are valid until the next call but one.
+        """Image columns of consecutive rows; valid until the second next call.
 
         Parameters
         ----------
@@ -172,7 +178,7 @@ def iter_row_groups(
 ) -> Iterator[pa.Table]:
     """Yield the rows of a field in catalogue order, with exactly the run's columns.
 
-    A table is valid until the next but one is asked for.
+    A table is valid until the second next is asked for.
 
     Parameters
     ----------
@@ -184,7 +190,11 @@ def iter_row_groups(
         None where the run has no images.
     surveys : mapping of str to SurveyMatches
     group_rows : int
-        Divides the target's bucket.
+        Rows of each table; a divisor of the target's `bucket_rows`.
+
+    Yields
+    ------
+    pyarrow.Table
     """
     schema = run.schema
     for bucket in range(0, len(target), target.bucket_rows):

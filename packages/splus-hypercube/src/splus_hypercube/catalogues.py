@@ -1,11 +1,11 @@
-"""Catalogue files of any common format behind one small interface."""
+"""Catalogue files of the common formats behind one small interface."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,12 @@ from astro_common.errors import InputError
 from astro_common.fits import FitsTable, open_fits
 from astro_common.parquet import parquet_errors
 
-__all__ = ["Catalogue", "find_column", "float_column", "open_catalogue"]
+__all__ = ["Catalogue", "comparable_column", "find_column", "float_column", "open_catalogue"]
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
 
 
 class Catalogue(Protocol):
@@ -55,11 +57,10 @@ class _FitsCatalogue:
 
 
 class _ParquetCatalogue:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file: pq.ParquetFile) -> None:
         self._path = path
-        with parquet_errors(path):
-            self._file = pq.ParquetFile(path)
-            self.schema = self._file.schema_arrow
+        self._file = file
+        self.schema = file.schema_arrow
         self.num_rows = self._file.metadata.num_rows
         counts = [
             self._file.metadata.row_group(group).num_rows
@@ -112,7 +113,7 @@ def _listed(columns: Sequence[str] | None) -> list[str] | None:
 
 @contextmanager
 def open_catalogue(path: Path) -> Iterator[Catalogue]:
-    """Open a catalogue, its format told by its content.
+    """Open a catalogue; its content tells the format, or else its name.
 
     Parameters
     ----------
@@ -126,16 +127,29 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
     Raises
     ------
     InputError
-        If the file is missing, damaged or of another format.
+        If the file is missing, damaged or of another format, or has two columns of one name.
     """
+    with _opened(path) as catalogue:
+        names = catalogue.schema.names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(path, f"two columns {twice}", "names that differ")
+        yield catalogue
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Catalogue]:
     try:
         with path.open("rb") as file:
             start = file.read(4096)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a catalogue") from error
     if start[:4] == b"PAR1":
-        yield _ParquetCatalogue(path)
-    elif b"VOTABLE" in start:
+        with parquet_errors(path):
+            file = pq.ParquetFile(path)
+        with file:
+            yield _ParquetCatalogue(path, file)
+    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"VOTABLE" in start:
         yield _TableCatalogue(_read_votable(path))
     elif start[:6] == b"SIMPLE" or path.name.lower().endswith(
         (".fits", ".fit", ".fits.gz", ".fit.gz")
@@ -164,9 +178,14 @@ def _read_votable(path: Path) -> pa.Table:
             array = pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
         else:
             listed = [None if item is np.ma.masked else item for item in column]
-            array = pa.array(
-                [item.tolist() if isinstance(item, np.ndarray) else item for item in listed]
-            )
+            try:
+                array = pa.array(
+                    [item.tolist() if isinstance(item, np.ndarray) else item for item in listed]
+                )
+            except pa.ArrowException as error:
+                raise InputError(
+                    path, f"column {name} of type {column.dtype}", "numbers, text or lists of them"
+                ) from error
         unit = str(column.unit) if column.unit is not None else ""
         metadata = {"unit": unit, "description": column.description or ""}
         columns.append(array)
@@ -175,7 +194,7 @@ def _read_votable(path: Path) -> pa.Table:
 
 
 def find_column(schema: pa.Schema, names: Sequence[str], source: Path) -> str:
-    """The first of some names that a schema has, ignoring case.
+    """The first of some names that a schema has, ignoring case, as the schema spells it.
 
     Raises
     ------
@@ -199,14 +218,43 @@ def _shortened(names: Sequence[str]) -> str:
 
 
 def float_column(table: pa.Table, name: str, source: Path) -> Float:
-    """A numeric column as float64 with NaN for null.
+    """A column of numbers or logical values as float64, with NaN for null.
 
     Raises
     ------
     InputError
-        If the column is not numeric.
+        If the column holds anything else.
     """
     column = table[name]
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+    if not any(holds(column.type) for holds in _NUMBERS):
         raise InputError(source, f"column {name} of type {column.type}", "numbers")
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+
+
+def comparable_column(table: pa.Table, name: str, source: Path) -> NDArray[Any]:
+    """A column as `splus_hypercube.expressions.Selection` compares it.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Text, empty for null; logical values, false for null; float64, NaN for null; integers. If
+        any is null, integers become numbers of extended precision (as far as the platform has it),
+        NaN for null, so that identifiers of 64 bits stay exact.
+
+    Raises
+    ------
+    InputError
+        If the column holds anything else.
+    """
+    column = table[name]
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.fill_null("").to_pylist(), dtype=np.str_)
+    if pa.types.is_boolean(column.type):
+        return np.asarray(column.fill_null(False).to_numpy(), dtype=bool)
+    if not pa.types.is_integer(column.type):
+        return float_column(table, name, source)
+    if not column.null_count:
+        return np.asarray(column.to_numpy())
+    values = column.fill_null(0).to_numpy().astype(np.longdouble)
+    values[np.asarray(column.is_null())] = np.nan
+    return np.asarray(values)

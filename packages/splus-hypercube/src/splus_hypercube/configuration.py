@@ -11,6 +11,9 @@ from astro_common.configuration import read_yaml, validated
 from astro_common.errors import ConfigurationError
 
 __all__ = [
+    "FIRST_EPOCH_JYEAR",
+    "LAST_EPOCH_JYEAR",
+    "MAX_CUTOUT_PX",
     "Apogee",
     "Configuration",
     "Cutouts",
@@ -23,6 +26,10 @@ __all__ = [
     "Ztf",
     "load_configuration",
 ]
+
+FIRST_EPOCH_JYEAR, LAST_EPOCH_JYEAR = 1900.0, 2100.0
+"""Epochs of observations that are taken for real, Julian years."""
+MAX_CUTOUT_PX = 1024
 
 Radius = Annotated[float, Field(gt=0.0, le=60.0)]
 
@@ -50,7 +57,7 @@ class Splus(_Section):
 
     catalogue: str
     images: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
-    epoch_jyear: Annotated[float, Field(ge=1900.0, le=2100.0)] | None = None
+    epoch_jyear: Annotated[float, Field(ge=FIRST_EPOCH_JYEAR, le=LAST_EPOCH_JYEAR)] | None = None
 
     @field_validator("catalogue")
     @classmethod
@@ -87,7 +94,7 @@ class Cutouts(_Section):
         catalogue's columns such as ``mag_pstotal_r < 20``.
     """
 
-    size_px: Annotated[int, Field(ge=1, le=1024)] = 96
+    size_px: Annotated[int, Field(ge=1, le=MAX_CUTOUT_PX)] = 96
     rows: str = "all"
 
 
@@ -163,6 +170,8 @@ class Configuration(_Section):
         Shell patterns of field names to leave out.
     output : Path
         Folder of the hypercubes.
+    splus, cutouts, gaia, gaia_xp, ztf, desi, apogee, specz, vista
+        The sections; None for a survey that is left out.
     """
 
     fields: Path
@@ -179,11 +188,11 @@ class Configuration(_Section):
     vista: Vista | None = None
 
     def catalogue_path(self, field: str) -> Path:
-        """The S-PLUS catalogue of a field (Path)."""
+        """Where the S-PLUS catalogue of a field is (Path)."""
         return Path(self.splus.catalogue.format(field=field))
 
     def image_path(self, field: str, band: str) -> Path | None:
-        """The image of a field in a band: the first that exists, or None."""
+        """The image of a field in a band: the first that exists (Path), or None."""
         for template in self.splus.images:
             path = Path(template.format(field=field, band=band))
             if path.exists():
@@ -203,7 +212,7 @@ def load_configuration(path: Path, *, output: Path | None = None) -> Configurati
     path : Path
         YAML file; relative paths in it resolve against its folder.
     output : Path, optional
-        Output folder that takes the place of the file's.
+        Output folder in place of the file's.
 
     Returns
     -------
@@ -212,7 +221,7 @@ def load_configuration(path: Path, *, output: Path | None = None) -> Configurati
     Raises
     ------
     ConfigurationError
-        If the file cannot be read, or a key or value is wrong; the message names it.
+        If the file cannot be read, or a key or a value is wrong.
     """
     configuration = validated(Configuration, read_yaml(path), path)
     configuration = _resolved(configuration, path.resolve().parent)
@@ -223,7 +232,7 @@ def load_configuration(path: Path, *, output: Path | None = None) -> Configurati
 
 
 def _resolved(configuration: Configuration, folder: Path) -> Configuration:
-    """The configuration with every relative path taken from the YAML file's folder."""
+    """The configuration with relative paths resolved against a folder."""
 
     def resolve(value: Any, name: str) -> Any:
         if isinstance(value, Path):

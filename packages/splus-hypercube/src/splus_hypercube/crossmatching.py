@@ -20,12 +20,13 @@ from splus_hypercube.catalogues import Catalogue, find_column, float_column, ope
 from splus_hypercube.matching import Pairs, PositionIndex, match_nearest, match_one_to_one
 from splus_hypercube.table_files import check_suffix, open_table
 
-__all__ = ["MODES", "Side", "crossmatch"]
+__all__ = ["Side", "crossmatch"]
 
 Float = NDArray[np.float64]
 
-MODES = ("nearest", "all", "one-to-one")
 SEPARATION = "separation_arcsec"
+# Pairs are sorted in memory, which takes about 100 bytes for each.
+MAX_PAIRS = 100_000_000
 _ROWS_PER_GROUP = 65_536
 
 
@@ -68,22 +69,24 @@ def crossmatch(
     radius_arcsec : float
         Inclusive.
     output : Path
-        In the order of the left side, in the format that its ending names: Parquet, FITS, CSV,
-        ECSV or VOTable.
+        Rows are in the order of the left side; the file's ending names the format: Parquet, FITS,
+        CSV, ECSV or VOTable.
     mode : {"nearest", "all", "one-to-one"}
         The nearest right row of each left row; every pair; or the closest pairs such that no row
         is used twice.
     overwrite : bool
+        Replace an output that exists.
 
     Returns
     -------
     dict
-        ``left_rows, right_rows, matches``.
+        ``output`` (the file's name) and the numbers ``left_rows``, ``right_rows``, ``matches``.
 
     Raises
     ------
     ConfigurationError
-        If the output's ending is none of these, or an epoch or a proper motion is missing.
+        If the output's ending is none of these, an epoch or a proper motion is missing, or there
+        are too many pairs.
     InputError
         If a file or a column cannot be read.
     OutputError
@@ -125,10 +128,10 @@ def _to_common_epoch(
     sides: Sequence[Side], catalogues: Sequence[Catalogue], positions: list[tuple[Float, Float]]
 ) -> None:
     """Propagate one side's positions to the other's epoch, in place."""
-    epochs = [side.epoch_jyear for side in sides]
-    if epochs[0] is None and epochs[1] is None:
+    left_epoch, right_epoch = (side.epoch_jyear for side in sides)
+    if left_epoch == right_epoch:
         return
-    if epochs[0] is None or epochs[1] is None:
+    if left_epoch is None or right_epoch is None:
         raise ConfigurationError(
             "--left-epoch, --right-epoch", "only one of them", "both", "give the epoch of each side"
         )
@@ -137,8 +140,6 @@ def _to_common_epoch(
         if "pmra" in names and "pmdec" in names:
             break
     else:
-        if epochs[0] == epochs[1]:
-            return
         raise ConfigurationError(
             "--left-epoch, --right-epoch",
             "no columns pmra and pmdec in either catalogue",
@@ -151,7 +152,7 @@ def _to_common_epoch(
             motion.append(float_column(table, names[name], sides[moving].path))
         else:
             motion.append(np.full(catalogues[moving].num_rows, np.nan))
-    years = float(epochs[1 - moving] or 0.0) - float(epochs[moving] or 0.0)
+    years = left_epoch - right_epoch if moving else right_epoch - left_epoch
     pmra, pmdec, parallax, radial_velocity = motion
     positions[moving] = propagate_epoch(
         *positions[moving], pmra, pmdec, parallax, radial_velocity, years
@@ -164,7 +165,15 @@ def _pairs(positions: Sequence[tuple[Float, Float]], radius_arcsec: float, mode:
         nearest = match_nearest(*positions[0], *positions[1], radius_arcsec)
         rows = np.flatnonzero(nearest.indexed >= 0)
         return Pairs(rows, nearest.indexed[rows], nearest.separation_arcsec[rows])
-    pairs = PositionIndex(*positions[1], radius_arcsec).pairs(*positions[0])
+    parts: list[Pairs] = []
+    total = 0
+    for part in PositionIndex(*positions[1], radius_arcsec).iter_pairs(*positions[0]):
+        parts.append(part)
+        total += len(part.query)
+        if total > MAX_PAIRS:
+            found = f"more than {MAX_PAIRS:,} pairs within {radius_arcsec:g} arcsec"
+            raise ConfigurationError("--radius", found, "fewer", "use a smaller radius")
+    pairs = Pairs.concatenate(parts)
     if mode == "one-to-one":
         pairs = match_one_to_one(pairs)
     order = np.lexsort((pairs.indexed, pairs.separation_arcsec, pairs.query))
@@ -172,15 +181,19 @@ def _pairs(positions: Sequence[tuple[Float, Float]], radius_arcsec: float, mode:
 
 
 def _output_schema(catalogues: Sequence[Catalogue]) -> pa.Schema:
-    """Both sides' columns, with suffixes where they collide (ignoring case)."""
+    """Both sides' columns, with suffixes where their names collide, ignoring case."""
     own = [[name.lower() for name in catalogue.schema.names] for catalogue in catalogues]
     shared = (set(own[0]) & set(own[1])) | {SEPARATION}
     fields: list[pa.Field] = []
+    taken = {SEPARATION}
     for catalogue, suffix in zip(catalogues, ("_left", "_right"), strict=True):
-        fields.extend(
-            field.with_name(field.name + suffix if field.name.lower() in shared else field.name)
-            for field in catalogue.schema
-        )
+        for field in catalogue.schema:
+            name = field.name + suffix if field.name.lower() in shared else field.name
+            # A column may already be called like another one with its suffix.
+            while name.lower() in taken:
+                name += suffix
+            taken.add(name.lower())
+            fields.append(field.with_name(name))
     fields.append(
         described(
             SEPARATION,

@@ -1,4 +1,4 @@
-"""Square cutouts around sources, from images that need not fit into memory.
+"""Square cutouts around sources, from images that may be larger than memory.
 
 Convention: a source at 0-based pixel x has the integer pixel p = floor(x + 0.5); the cutout holds
 the columns p - size // 2 ... p - size // 2 + size - 1, so that with size 96 the source lands at
@@ -49,7 +49,7 @@ class SourcePixels:
 
     @classmethod
     def _split(cls, position: Float) -> tuple[NDArray[np.int64], Float]:
-        # A WCS may send a position at the far side of the sky anywhere.
+        # A WCS may put a position on the far side of the sky anywhere, also beyond an int64.
         known = np.abs(position) < 2.0**40
         pixel = np.floor(np.where(known, position, 0.0) + 0.5).astype(np.int64)
         offset = np.where(known, position - pixel, np.nan)
@@ -57,7 +57,7 @@ class SourcePixels:
 
 
 def source_pixels(header: Header, ra: Float, dec: Float, path: Path) -> SourcePixels:
-    """Positions on an image by its world coordinate system.
+    """Where positions on the sky lie on an image, by its world coordinate system.
 
     Parameters
     ----------
@@ -66,6 +66,10 @@ def source_pixels(header: Header, ra: Float, dec: Float, path: Path) -> SourcePi
         ICRS degrees; NaN where unknown.
     path : Path
         The image, for messages.
+
+    Returns
+    -------
+    SourcePixels
 
     Raises
     ------
@@ -118,7 +122,7 @@ def cut(
     x, y : ndarray of int64, shape (n,)
         Integer pixels of the sources in the whole image.
     out : ndarray of float32, shape (n, size, size)
-        Only what the image covers is written.
+        Where the cutouts go; pixels outside the image are left as they are.
     first_row : int
         Row of the whole image that is row 0 of `image`.
     rows : ndarray of int64, optional
@@ -143,21 +147,22 @@ def cut(
 
 
 class ImageStrips:
-    """One band's image as strips of rows, each decompressed once, dropped after its last use.
+    """One band's image as strips of rows, each decompressed once and dropped after its last use.
 
-    In a catalogue that runs roughly along y, as SExtractor writes it, only a few strips live at a
-    time. In any other order strips pile up; those beyond the memory allowed go to an unlinked
-    temporary file, from which single cutouts are read.
+    For a catalogue that runs roughly along y, as SExtractor writes it, only a few strips are needed
+    at a time. In any other order strips pile up; those beyond the memory allowed go to an unlinked
+    temporary file, from which the pixels of single cutouts are read.
 
     Parameters
     ----------
     read : callable
-        Gives rows ``start:stop`` of the image as float32.
+        Gives the rows from ``start`` up to ``stop`` of the image as float32.
     shape : (int, int)
         n_y, n_x of the image.
     y : ndarray of int64, shape (n,)
-        Integer pixels of the sources that will be cut, in order.
+        Integer pixels of all sources, in the order in which they will be cut.
     size_px : int
+        Side of a cutout.
     scratch : Scratch
         Gives the temporary file.
     memory_bytes : int
@@ -186,10 +191,11 @@ class ImageStrips:
         self._scratch = scratch
         n_y, n_x = shape
         self._strip_bytes = max(min(self._strip_rows, n_y) * n_x * 4, 1)
-        # A cutout spans several strips, which must be able to live together.
+        # The strips of one cutout must fit into memory together.
         self._max_strips = max(memory_bytes // self._strip_bytes, size_px // self._strip_rows + 3)
         self._strips: dict[int, Image] = {}
-        self._spilled: dict[int, int] = {}
+        # Descriptor of the temporary file, and where in it a strip begins.
+        self._spilled: dict[int, tuple[int, int]] = {}
         self._file: IO[bytes] | None = None
         self._last_use = self._last_uses(y)
 
@@ -223,10 +229,17 @@ class ImageStrips:
         Parameters
         ----------
         start : int
-            Number of the first of them among all sources.
+            Number of the first of them among all sources; calls come in order.
         x, y : ndarray of int64, shape (n,)
         out : ndarray of float32, shape (n, size_px, size_px)
-            NaN outside the image.
+            Where the cutouts go, NaN outside the image.
+
+        Raises
+        ------
+        InputError
+            If the image is damaged.
+        OutputError
+            If the temporary file cannot be written.
         """
         out.fill(np.nan)
         first, last = self._needed(y)
@@ -267,7 +280,7 @@ class ImageStrips:
                 write_all(self._file.fileno(), np.ascontiguousarray(image))
             except OSError as error:
                 raise output_error(self._scratch.folder, error) from error
-            self._spilled[strip] = offset
+            self._spilled[strip] = (self._file.fileno(), offset)
 
     def _cut_from_file(
         self,
@@ -277,13 +290,11 @@ class ImageStrips:
         y: NDArray[np.int64],
         out: NDArray[np.float32],
     ) -> None:
-        """Read the few rows of single cutouts back."""
+        """Cut from a strip in the temporary file, of which only the cutouts' pixels are read."""
         n_y, n_x = self.shape
         first_row = strip * self._strip_rows
         stop_row = min(first_row + self._strip_rows, n_y)
-        if self._file is None:
-            raise RuntimeError("a strip is said to be spilled, but nothing was")
-        file = self._file.fileno()
+        file, offset = self._spilled[strip]
         for k in rows.tolist():
             left, low = int(x[k]) - self._size // 2, int(y[k]) - self._size // 2
             column0, column1 = max(left, 0), min(left + self._size, n_x)
@@ -291,6 +302,6 @@ class ImageStrips:
             if column0 >= column1:
                 continue
             for row in range(row0, row1):
-                place = self._spilled[strip] + ((row - first_row) * n_x + column0) * 4
+                place = offset + ((row - first_row) * n_x + column0) * 4
                 values = np.frombuffer(os.pread(file, (column1 - column0) * 4, place), np.float32)
                 out[k, row - low, column0 - left : column1 - left] = values

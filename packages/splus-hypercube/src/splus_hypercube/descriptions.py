@@ -1,8 +1,8 @@
 """What each column means: unit, UCD, description, and the modality that downstream packages read.
 
-A survey's file says much of it itself (TUNIT, ECSV and VOTable metadata); the rules here fill what
-is missing and decide the modality. Downstream packages read this from the file and need not guess
-from column names.
+A survey's file says much of this itself (TUNIT, ECSV and VOTable metadata); the rules here fill in
+what is missing and decide the modality. Downstream packages read it from the hypercube and need not
+guess from column names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from astro_common.parquet import described
+from splus_hypercube.bands import CATALOGUE_NAMES
 
 __all__ = ["MODALITIES", "describe_column"]
 
@@ -32,7 +33,7 @@ MODALITIES = (
 
 @dataclass(frozen=True)
 class _Rule:
-    survey: str  # a regular expression, like the name
+    survey: str  # a regular expression, as is the name
     name: str
     modality: str = ""
     unit: str = ""
@@ -40,10 +41,11 @@ class _Rule:
     description: str = ""
 
 
-_SPLUS_BANDS = "u|g|r|i|z|j0378|j0395|j0410|j0430|j0515|j0660|j0861"
+_SPLUS_BANDS = "|".join(CATALOGUE_NAMES)
 
-# The first rule whose patterns fit decides; an empty value leaves the file's own word. UCDs follow
-# UCD1+ 1.5 (IVOA Recommendation, Martinez Garcia et al. 2023).
+# The first rule whose patterns match the whole survey and the whole name applies. Its modality
+# holds; its unit, UCD and description do where the file has none. UCDs follow UCD1+ 1.5 (IVOA
+# Recommendation, Martinez Garcia et al. 2023).
 _RULES = (
     _Rule("splus", r"id|.*_id", "id", "", "meta.id;meta.main", "S-PLUS source identifier"),
     _Rule("splus", r"ra", "position", "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS"),
@@ -124,8 +126,8 @@ def describe_column(survey: str, name: str, field: pa.Field, output_name: str) -
     )
     kind = field.type
     if pa.types.is_fixed_size_list(kind):
-        # Rows without a match are null, and some readers (astropy 8) stumble over nulls among
-        # lists of a fixed size.
+        # Rows without a match are null, and some readers (astropy 8) fail on nulls among lists of
+        # a fixed size.
         kind = pa.list_(kind.value_type)
     return described(
         output_name,

@@ -58,13 +58,16 @@ class Selection:
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         self.columns = tuple(sorted(names - set(_FUNCTIONS)))
 
-    def rows(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    def rows(self, values: Mapping[str, NDArray[Any]], count: int) -> NDArray[np.bool_]:
         """Which rows are selected.
 
         Parameters
         ----------
         values : mapping of str to ndarray, shape (n,)
-            The columns; NaN where missing. A comparison with NaN is false.
+            The columns by the names in `columns`; missing numbers are NaN, with which every
+            comparison but ``!=`` is false.
+        count : int
+            n, which an expression without a column does not tell.
 
         Returns
         -------
@@ -73,14 +76,16 @@ class Selection:
         Raises
         ------
         ConfigurationError
-            If the expression is not a condition, or compares things that cannot be compared.
+            If the expression is not a condition, has no value (a division by zero), or compares
+            things that cannot be compared.
         """
-        count = len(next(iter(values.values()))) if values else 0
         try:
             with np.errstate(all="ignore"):
                 result = np.asarray(self._value(self._tree, values))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise ConfigurationError(_KEY, f"{self.text!r} ({error})", _EXAMPLE) from error
+        except RecursionError as error:
+            raise ConfigurationError(_KEY, "an expression nested too deeply", _EXAMPLE) from error
         if result.dtype != np.bool_ or result.shape not in ((count,), ()):
             raise ConfigurationError(_KEY, f"{self.text!r}, which is a number", "a condition")
         return np.broadcast_to(result, (count,))
@@ -119,9 +124,9 @@ def parse_selection(text: str) -> Selection:
     Parameters
     ----------
     text : str
-        Comparisons of column names and numbers (or quoted text), joined by ``and``, ``or``,
-        ``not`` and brackets; ``+ - * /``, ``&`` and ``|`` on integer bits, and the functions
-        ``abs``, ``sqrt``, ``log10``, ``isfinite``.
+        Comparisons of columns with numbers, quoted text or each other, and columns of logical
+        values, joined by ``and``, ``or``, ``not`` and brackets; ``+ - * /``, ``&`` and ``|`` on
+        integer bits, and the functions ``abs``, ``sqrt``, ``log10``, ``isfinite``.
 
     Returns
     -------
@@ -136,12 +141,12 @@ def parse_selection(text: str) -> Selection:
         raise ConfigurationError(_KEY, f"{len(text)} characters", f"at most {_MAX_LENGTH}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
+        for node in ast.walk(tree):
+            if not _allowed(node):
+                shown = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
+                raise ConfigurationError(_KEY, f"{shown!r} in {text!r}", _EXAMPLE)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigurationError(_KEY, f"{text!r} ({error})", _EXAMPLE) from error
-    for node in ast.walk(tree):
-        if not _allowed(node):
-            shown = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise ConfigurationError(_KEY, f"{shown!r} in {text!r}", _EXAMPLE)
     return Selection(text, tree)
 
 
@@ -158,7 +163,7 @@ def _allowed(node: ast.AST) -> bool:
 
 
 def check_rows(text: str) -> None:
-    """Check a value of ``cutouts.rows`` before any work.
+    """Check the syntax of a value of ``cutouts.rows``.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from astro_common.errors import ConfigurationError, InputError
 __all__ = ["FIELD_RADIUS_DEG", "Field", "read_fields", "select_fields"]
 
 FIELD_RADIUS_DEG = 2.0
-"""No source lies farther from its field's centre: a field is 1.4 deg wide, with a margin."""
+"""Largest distance of a source from the centre of its field, which is 1.4 deg wide; generous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +56,28 @@ def read_fields(path: Path, exclude: Sequence[str] = ()) -> list[Field]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read ({error})", "a CSV file of fields") from error
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    rows = [(line, row) for line, row in rows if any(cell.strip() for cell in row)]
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
     for name in ("field", "ra", "dec"):
         if header.count(name) != 1:
             raise InputError(path, f"the columns {header}", f"one column {name!r}")
     columns = [header.index(name) for name in ("field", "ra", "dec")]
     fields: dict[str, Field] = {}
-    for number, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         try:
             name, ra, dec = (row[column].strip() for column in columns)
             field = Field(name, float(ra), float(dec))
         except (IndexError, ValueError):
-            raise InputError(path, f"row {number} is {row}", "field, ra, dec") from None
+            raise InputError(path, f"row {line} is {row}", "field, ra, dec") from None
         if not (math.isfinite(field.ra) and abs(field.dec) <= 90.0):
-            raise InputError(path, f"row {number} has ra {ra}, dec {dec}", "degrees")
-        if not name or "/" in name or name.startswith("."):
-            raise InputError(path, f"row {number} has the field name {name!r}", "a plain name")
+            raise InputError(path, f"row {line} has ra {ra}, dec {dec}", "degrees")
+        # The name becomes part of file names.
+        if not name.isprintable() or not name or "/" in name or name.startswith("."):
+            raise InputError(path, f"row {line} has the field name {name!r}", "a plain name")
         if name in fields:
             raise InputError(path, f"the field {name} twice", "each field once")
         fields[name] = field
@@ -92,7 +94,7 @@ def select_fields(fields: Sequence[Field], names: Sequence[str], source: Path) -
     Raises
     ------
     ConfigurationError
-        If a name is not in the list (or was excluded).
+        If a name is not in the list, or is excluded.
     """
     known = {field.name for field in fields}
     for name in names:

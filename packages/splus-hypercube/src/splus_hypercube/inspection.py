@@ -1,4 +1,4 @@
-"""What a hypercube holds, without reading its cutouts."""
+"""What a hypercube holds, found out without reading its cutouts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_common.errors import InputError
-from astro_common.parquet import check_parquet
+from astro_common.parquet import check_parquet, field_metadata
 from splus_hypercube.schema import METADATA_KEY
 
-__all__ = ["inspect_cube", "text_report"]
+__all__ = ["cube_metadata", "inspect_cube", "text_report"]
 
-# Lists longer than this are counted from the footer rather than read.
+# Fixed-size lists longer than this are counted from the footer rather than read.
 _LONG_LIST = 64
+
+
+def cube_metadata(path: Path) -> dict[str, Any]:
+    """The JSON by which a hypercube describes itself.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+        The value of the footer's key ``splus_hypercube``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or no hypercube.
+    """
+    metadata = check_parquet(path).get(METADATA_KEY)
+    if not isinstance(metadata, dict):
+        raise InputError(path, f"no {METADATA_KEY} in the footer", "a hypercube")
+    return metadata
 
 
 def inspect_cube(path: Path) -> dict[str, Any]:
@@ -29,22 +52,21 @@ def inspect_cube(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows, row_groups, size_bytes``; the footer's own JSON; ``columns``: for each its name,
-        type, unit, survey, modality and ``filled``, the fraction of rows that are not null.
+        ``file, rows, row_groups, size_bytes``; what `cube_metadata` gives; ``columns``: for each
+        its name, type, unit, UCD, description, survey, modality and ``filled``, the fraction of
+        rows that are not null (None for a file without rows).
 
     Raises
     ------
     InputError
-        If the file is not a whole hypercube.
+        If the file is missing, damaged or no hypercube.
     """
-    metadata = check_parquet(path)
-    if METADATA_KEY not in metadata:
-        raise InputError(path, f"no {METADATA_KEY} in the footer", "a hypercube")
+    metadata = cube_metadata(path)
     with pq.ParquetFile(path) as file:
         filled = _filled(file, path)
         columns = []
         for field in file.schema_arrow:
-            own = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+            own = field_metadata(field)
             columns.append(
                 {
                     "name": field.name,
@@ -62,7 +84,7 @@ def inspect_cube(path: Path) -> dict[str, Any]:
             "rows": file.metadata.num_rows,
             "row_groups": file.metadata.num_row_groups,
             "size_bytes": path.stat().st_size,
-            **metadata[METADATA_KEY],
+            **metadata,
             "columns": columns,
         }
 
@@ -82,8 +104,7 @@ def _filled(file: pq.ParquetFile, path: Path) -> dict[str, float | None]:
         counted: list[str] = []
         for field in file.schema_arrow:
             if pa.types.is_fixed_size_list(field.type) and field.type.list_size > _LONG_LIST:
-                # A null row is one value of the leaf, any other `list_size` values: the cutouts
-                # need not be read to count them.
+                # A null row counts as one value of the leaf column, any other as `list_size`.
                 values = chunks.column(leaves[field.name][0]).num_values
                 valid = (values - chunks.num_rows) // (field.type.list_size - 1)
                 nulls[field.name] += chunks.num_rows - valid
@@ -101,16 +122,16 @@ def text_report(report: dict[str, Any]) -> Sequence[str]:
     """Lines for a person."""
     synthetic = " (SYNTHETIC)" if report.get("synthetic") else ""
     title = (
-        f"{report['file']}: field {report['field']}{synthetic}, {report['rows']} rows in "
+        f"{report['file']}: field {report.get('field')}{synthetic}, {report['rows']} rows in "
         f"{report['row_groups']} row groups, {report['size_bytes']} bytes, "
-        f"schema version {report['schema_version']}"
+        f"schema version {report.get('schema_version')}"
     )
     lines = [
         title,
         "",
         f"{'survey':<8} {'matches':>9} {'radius':>8} {'false-match rate':>17}",
     ]
-    for name, survey in report["surveys"].items():
+    for name, survey in report.get("surveys", {}).items():
         if name == "splus":
             continue
         radius, rate = survey.get("radius_arcsec"), survey.get("false_match_rate")
@@ -124,7 +145,7 @@ def text_report(report: dict[str, Any]) -> Sequence[str]:
             f"{column['name']:<40} {filled:>7} {column['modality']:<12} "
             f"{column['unit']:<12} {column['type']}"
         )
-    record = report["provenance"]
+    record = report.get("provenance", {})
     name = record.get("distribution")
     lines += ["", f"made by {name} {record.get('versions', {}).get(name)}"]
     lines.append(f"from {len(record.get('inputs', []))} input files")

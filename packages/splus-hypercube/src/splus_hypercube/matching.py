@@ -2,8 +2,8 @@
 
 The zones algorithm (Gray, Nieto-Santisteban & Szalay 2006, MSR-TR-2006-52): positions are sorted by
 declination zone and, within a zone, by right ascension, as one integer key; the neighbours of a
-position are then short runs of that order, found by binary search. Every run is exact at the
-RA wrap and at the poles; the radius decides nothing but how many candidates are looked at.
+position are then short runs of that order, found by binary search. The runs hold every neighbour,
+at the RA wrap and at the poles too; each candidate's separation then decides.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ __all__ = ["NearestMatches", "Pairs", "PositionIndex", "match_nearest", "match_o
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-# A radius is inclusive: positions in degrees carry rounding errors of 3e-11 arcsec, so a pair this
-# much farther apart than the radius is at the radius.
+# A radius is inclusive. Positions in degrees have rounding errors of about 1e-10 arcsec, so a pair
+# that exceeds the radius by less than this counts as lying at the radius.
 RADIUS_TOLERANCE_ARCSEC = 1e-9
-# Zones narrower than this gain nothing: there are few sources in one anyway.
+# Lower zones would gain nothing: even these hold few sources.
 _MIN_ZONE_HEIGHT_DEG = 4.0 / ARCSEC_PER_DEG
 _RA_BITS = 32
 _RA_CELLS_PER_DEG = 2.0**_RA_BITS / 360.0
 # Candidates examined at once: bounds the memory of a match at any radius and density.
 _MAX_CANDIDATES = 2_000_000
+# Candidates per position above which the nearest is first looked for within a smaller radius.
+_CROWDED = 64
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class PositionIndex:
         reach = (self.radius_arcsec + RADIUS_TOLERANCE_ARCSEC) / ARCSEC_PER_DEG
         # Slightly wider, so that rounding in the key can only add candidates.
         self._reach_deg = reach * (1.0 + 1e-9) + 1e-12
-        # Two radii high: a search then looks at two zones at most.
+        # Zones are two radii high, so that a search looks at two of them at most.
         self._height_deg = max(2.0 * self._reach_deg, _MIN_ZONE_HEIGHT_DEG)
         rows = np.flatnonzero(usable)
         keys = self._key(self._zone(self.dec[rows]), self.ra[rows])
@@ -115,7 +117,7 @@ class PositionIndex:
         return key
 
     def _runs(self, ra: Float, dec: Float) -> tuple[Int, Int, Int]:
-        """Runs of the sorted order that hold every neighbour: query, first, stop."""
+        """Runs of the sorted order that together hold every neighbour: query, first, stop."""
         reach = self._reach_deg
         cos_dec = np.cos(np.deg2rad(dec))
         sin_reach = np.sin(np.deg2rad(reach))
@@ -252,13 +254,17 @@ def _growing_indexes(
     that a wide radius in a crowded field stays cheap.
     """
     step = max(len(ra) // 1000, 1)
-    index = PositionIndex(other_ra, other_dec, radius_arcsec)
-    indexes = [index]
-    while index.radius_arcsec > 0.0:
-        if index.expected_candidates(ra[::step], dec[::step]) <= 64 * len(ra[::step]):
+    ra, dec = ra[::step], dec[::step]
+    indexes = [PositionIndex(other_ra, other_dec, radius_arcsec)]
+    candidates = indexes[0].expected_candidates(ra, dec)
+    while candidates > _CROWDED * len(ra):
+        smaller = PositionIndex(other_ra, other_dec, indexes[-1].radius_arcsec / 8.0)
+        fewer = smaller.expected_candidates(ra, dec)
+        # Where positions coincide, as in a catalogue of epochs, no radius tells them apart.
+        if 2 * fewer > candidates:
             break
-        index = PositionIndex(other_ra, other_dec, index.radius_arcsec / 8.0)
-        indexes.append(index)
+        indexes.append(smaller)
+        candidates = fewer
     yield from reversed(indexes)
 
 

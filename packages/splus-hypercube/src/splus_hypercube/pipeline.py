@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from astro_common.atomic import remove_partials
 from astro_common.errors import AstroError, InputError
@@ -22,31 +20,20 @@ from astro_common.parquet import ColumnOptions, ParquetWriter, check_parquet
 from astro_common.provenance import fingerprint, provenance, same_content
 from splus_hypercube.assemble import FieldCutouts, iter_row_groups, rows_per_group
 from splus_hypercube.bands import BAND_NAMES
-from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
+from splus_hypercube.catalogues import open_catalogue
 from splus_hypercube.configuration import Configuration
-from splus_hypercube.expressions import parse_selection
 from splus_hypercube.fields import Field
-from splus_hypercube.region import MAX_PROPER_MOTION_ARCSEC_PER_YEAR, SkyRegion
+from splus_hypercube.inputs import cutout_rows, field_images, field_inputs, field_target
 from splus_hypercube.schema import METADATA_KEY, SCHEMA_VERSION, RunSchema
 from splus_hypercube.scratch import Scratch
-from splus_hypercube.surveys import Survey, SurveyMatches, Target, configured_surveys
-from splus_hypercube.surveys.gaia import GAIA_EPOCH_JYEAR, gaia_matches
-from splus_hypercube.surveys.nearest import SHIFT_ARCSEC
-from splus_hypercube.surveys.splus import (
-    catalogue_positions,
-    image_epoch_jyear,
-    image_summary,
-    list_images,
-    read_image_header,
-)
+from splus_hypercube.surveys import SurveyMatches, Target, configured_surveys
+from splus_hypercube.surveys.splus import image_summary, list_images
 
-__all__ = ["Run", "build_field", "build_fields", "field_inputs", "field_target"]
+__all__ = ["Run", "build_field", "build_fields"]
 
 logger = logging.getLogger(__name__)
 
-DISTRIBUTION = "splus-hypercube"
-# Rows whose survey columns are in memory together.
-_BUCKET_ROWS = 2048
+_DISTRIBUTION = "splus-hypercube"
 
 
 @dataclass(frozen=True)
@@ -57,6 +44,7 @@ class Run:
     ----------
     configuration : Configuration
     schema : RunSchema
+        Columns of every file.
     """
 
     configuration: Configuration
@@ -82,12 +70,17 @@ def build_fields(
     scheduler : str, optional
         Address of a Dask scheduler that takes the place of local processes.
     overwrite : bool
-        Build also what is there already.
+        Build also fields whose file is up to date.
 
     Returns
     -------
     Outcome
         Fields done, skipped (their file is whole and made from the same inputs) and failed.
+
+    Raises
+    ------
+    OSError
+        If the output folder cannot be made.
     """
     output = run.configuration.output
     output.mkdir(parents=True, exist_ok=True)
@@ -127,7 +120,9 @@ def build_field(run: Run, field: Field) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If an input is missing or damaged; no file is left then.
+        If an input is missing or damaged; no file is written then.
+    ConfigurationError
+        If ``cutouts.rows`` cannot be applied to the catalogue.
     OutputError
         If the file cannot be written.
     """
@@ -135,24 +130,26 @@ def build_field(run: Run, field: Field) -> dict[str, Any]:
     path = configuration.cube_path(field.name)
     remove_partials(path.parent, path.name)
     for error in run.schema.unreadable.values():
-        # Each field raises its own copy: a traceback belongs to one raise.
+        # A copy, since raising adds the traceback to the error, which all fields share.
         raise InputError(error.source, error.found, error.expected, error.action)
     surveys = configured_surveys(configuration)
     catalogue_path = configuration.catalogue_path(field.name)
     with Scratch(configuration.output) as scratch, open_catalogue(catalogue_path) as catalogue:
-        images = _images(configuration, field)
+        images = field_images(configuration, field)
         target = field_target(configuration, run.schema, field, catalogue, images, scratch)
         inputs = field_inputs(configuration, surveys, target, images)
+        # Before they are read: should one change meanwhile, the next run sees that it did.
+        record = provenance(_DISTRIBUTION, _settings(configuration), inputs)
         matches: dict[str, SurveyMatches] = {}
         for survey in surveys:
             schema = run.schema.surveys[survey.name]
             matches[survey.name] = survey.match(target, schema, matches)
         cutouts = None
         if configuration.splus.images:
-            requested = _requested(configuration, catalogue, catalogue_path, matches)
+            requested = cutout_rows(configuration, catalogue, catalogue_path, matches)
             size_px = configuration.cutouts.size_px
             cutouts = FieldCutouts(images, target, requested, size_px)
-        metadata = _metadata(run, field, target, images, matches, inputs, catalogue_path)
+        metadata = _metadata(configuration, target, images, matches, record)
         group_rows = rows_per_group(run.schema)
         with ParquetWriter(
             path,
@@ -187,131 +184,22 @@ def _column_options(field: pa.Field) -> ColumnOptions | None:
     return ColumnOptions(dictionary=True) if field.name.startswith("desi_wave_") else None
 
 
-def _images(configuration: Configuration, field: Field) -> dict[str, Path | None]:
-    if not configuration.splus.images:
-        return {}
-    images = list_images(configuration, field.name, BAND_NAMES)
-    for image in images:
-        if image.path is None:
-            logger.warning(
-                "field %s, band %s: no image, its cutouts are null", field.name, image.band
-            )
-    return {image.band: image.path for image in images}
-
-
-def field_target(
-    configuration: Configuration,
-    schema: RunSchema,
-    field: Field,
-    catalogue: Catalogue,
-    images: Mapping[str, Path | None],
-    scratch: Scratch,
-) -> Target:
-    """The sources of a field as the surveys see them.
-
-    Parameters
-    ----------
-    configuration : Configuration
-    schema : RunSchema
-    field : Field
-    catalogue : Catalogue
-        The field's open catalogue.
-    images : mapping of str to Path or None
-        Their headers give the epoch where the configuration does not.
-    scratch : Scratch
-    """
-    ra, dec = catalogue_positions(catalogue, configuration.catalogue_path(field.name))
-    epoch = configuration.splus.epoch_jyear
-    if epoch is None:
-        present = [path for path in images.values() if path is not None]
-        epoch = image_epoch_jyear([(path, read_image_header(path)) for path in present])
-    return Target(
-        field=field.name,
-        ra=ra,
-        dec=dec,
-        epoch_jyear=epoch,
-        region=SkyRegion(ra, dec, _margin_arcsec(configuration, epoch)),
-        scratch=scratch,
-        bucket_rows=max(_BUCKET_ROWS, rows_per_group(schema)),
-    )
-
-
-def _margin_arcsec(configuration: Configuration, epoch_jyear: float) -> float:
-    """How far from a source a survey's object may be catalogued and still matter.
-
-    The radius, the motion of the fastest star since Gaia's epoch, and the shift of the false-match
-    estimate.
-    """
-    sections = (getattr(configuration, name) for name in type(configuration).model_fields)
-    radii = [getattr(section, "radius_arcsec", 0.0) for section in sections]
-    radius = max(radii)
-    years = abs(epoch_jyear - GAIA_EPOCH_JYEAR)
-    motion = MAX_PROPER_MOTION_ARCSEC_PER_YEAR * years
-    return radius + 1.05 * motion + max(10.0 * radius, SHIFT_ARCSEC)
-
-
-def _requested(
-    configuration: Configuration,
-    catalogue: Catalogue,
-    path: Path,
-    matches: Mapping[str, SurveyMatches],
-) -> NDArray[np.bool_]:
-    """Which sources get cutouts."""
-    rows = configuration.cutouts.rows.strip()
-    if rows == "all":
-        return np.ones(catalogue.num_rows, dtype=bool)
-    if rows == "none":
-        return np.zeros(catalogue.num_rows, dtype=bool)
-    if rows == "gaia":
-        return gaia_matches(matches).found
-    selection = parse_selection(rows)
-    names = {name: find_column(catalogue.schema, [name], path) for name in selection.columns}
-    table = catalogue.read(sorted(set(names.values())))
-    values: dict[str, NDArray[Any]] = {}
-    for column, name in names.items():
-        kind = table[name].type
-        if str(kind) in ("string", "large_string"):
-            values[column] = np.array(table[name].fill_null("").to_pylist(), dtype=np.str_)
-        elif "int" in str(kind) and table[name].null_count == 0:
-            values[column] = table[name].to_numpy()
-        else:
-            values[column] = float_column(table, name, path)
-    return selection.rows(values)
-
-
-def field_inputs(
-    configuration: Configuration,
-    surveys: Sequence[Survey],
-    target: Target,
-    images: Mapping[str, Path | None],
-) -> list[Path]:
-    """All files that a field is made from."""
-    paths = [configuration.catalogue_path(target.field)]
-    paths.extend(path for path in images.values() if path is not None)
-    for survey in surveys:
-        paths.extend(survey.inputs(target))
-    return list(dict.fromkeys(paths))
-
-
 def _metadata(
-    run: Run,
-    field: Field,
+    configuration: Configuration,
     target: Target,
     images: Mapping[str, Path | None],
     matches: Mapping[str, SurveyMatches],
-    inputs: Sequence[Path],
-    catalogue_path: Path,
+    record: Mapping[str, Any],
 ) -> dict[str, Any]:
-    configuration = run.configuration
+    """The JSON of the footer; `record` is the provenance of the inputs."""
     splus = {"rows": len(target), "epoch_jyear": target.epoch_jyear}
-    record = provenance(DISTRIBUTION, _settings(configuration), inputs)
-    # The same inputs give the same bytes, on whatever machine and day.
-    del record["created"]
-    record["missing_bands"] = [band for band, path in images.items() if path is None]
+    # Without the time: the same inputs give the same bytes, on whatever machine and day.
+    origin = {key: value for key, value in record.items() if key != "created"}
+    origin["missing_bands"] = [band for band, path in images.items() if path is None]
     return {
         "schema_version": SCHEMA_VERSION,
-        "field": field.name,
-        "synthetic": _is_synthetic(catalogue_path),
+        "field": target.field,
+        "synthetic": _is_synthetic(configuration.catalogue_path(target.field)),
         "bands": list(images),
         "cutout_size_px": configuration.cutouts.size_px if images else None,
         "images": {band: image_summary(path) for band, path in images.items() if path is not None},
@@ -319,12 +207,12 @@ def _metadata(
             "splus": splus,
             **{name: survey.statistics for name, survey in matches.items()},
         },
-        "provenance": record,
+        "provenance": origin,
     }
 
 
 def _is_synthetic(catalogue_path: Path) -> bool:
-    """Whether the S-PLUS catalogue says of itself that it is simulated."""
+    """Whether the S-PLUS catalogue's headers say that it is simulated."""
     if catalogue_path.name.endswith((".fits", ".fits.gz")):
         with open_fits(catalogue_path) as file:
             return any(bool(hdu.header.get("SYNTHET", False)) for hdu in file.hdus)
@@ -366,7 +254,7 @@ def _is_current(run: Run, field: Field) -> bool:
 def _difference(
     recorded: Mapping[str, Any], schema: pa.Schema, run: Run, now: Mapping[str, Any]
 ) -> str:
-    """Why a file does not stand for what a build would give now; empty if it does."""
+    """How a file differs from what a build would give now; empty if it does not."""
     if recorded.get("schema_version") != SCHEMA_VERSION:
         return f"its schema version is {recorded.get('schema_version')}, not {SCHEMA_VERSION}"
     if not schema.equals(run.schema.schema):

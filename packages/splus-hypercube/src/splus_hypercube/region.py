@@ -25,15 +25,13 @@ class SkyRegion:
     ra, dec : ndarray of float64, shape (n,)
         ICRS, degrees; positions that are not finite are ignored.
     margin_arcsec : float
-        At most 10 arcmin.
 
     Attributes
     ----------
     order : int
         HEALPix order of `pixels` (nested scheme).
     pixels : ndarray of int64
-        Sorted pixels that together hold every point within the margin of a position, and a little
-        more.
+        Sorted pixels that together hold every point within the margin of a position, and more.
     """
 
     def __init__(
@@ -41,11 +39,10 @@ class SkyRegion:
     ) -> None:
         ra, dec, usable = normalise_positions(ra, dec)
         ra, dec = ra[usable], dec[usable]
-        self.margin_arcsec = float(margin_arcsec)
         # Pixels at least four margins wide: a point within the margin of a position then lies in
         # the position's own pixel or in one of its eight neighbours.
         self.order = 12
-        while self.order > 6 and _pixel_size_arcsec(self.order) < 4.0 * margin_arcsec:
+        while self.order > 0 and _pixel_size_arcsec(self.order) < 4.0 * margin_arcsec:
             self.order -= 1
         grid = HEALPix(nside=2**self.order, order="nested")
         own = np.unique(grid.lonlat_to_healpix(ra * units.deg, dec * units.deg)) if len(ra) else ra
@@ -64,7 +61,6 @@ class SkyRegion:
         # A cosine near 1 resolves angles to 0.003 arcsec only; hence the extra arcsecond.
         radius += np.deg2rad((margin_arcsec + 1.0) / ARCSEC_PER_DEG)
         self._cos_radius = np.cos(min(radius, np.pi)) if len(ra) else 2.0
-        self.radius_deg = float(np.rad2deg(min(radius, np.pi)))
 
     def contains(
         self, ra: NDArray[np.float64], dec: NDArray[np.float64], extra_deg: float = 0.0
@@ -76,7 +72,7 @@ class SkyRegion:
         ra, dec : ndarray of float64, shape (n,)
             Degrees.
         extra_deg : float
-            Widens the cap, for objects that cover more than a point (a DESI tile).
+            Widens the cap, for objects that have an extent, such as a DESI tile.
 
         Returns
         -------
@@ -89,18 +85,24 @@ class SkyRegion:
         return np.asarray(unit_vectors(ra, dec) @ self._centre >= limit)
 
     def pixels_of_order(self, order: int) -> NDArray[np.int64]:
-        """The region as sorted nested pixels of another order, no finer than `order` resolves."""
+        """The region as sorted nested pixels of another order.
+
+        Parameters
+        ----------
+        order : int
+
+        Returns
+        -------
+        ndarray of int64
+            At a finer order, all pixels within those of `pixels`.
+        """
         if order <= self.order:
             return np.unique(self.pixels >> (2 * (self.order - order)))
         finer = 2 * (order - self.order)
         return ((self.pixels[:, None] << finer) + np.arange(1 << finer)).ravel()
 
-    def overlaps(self, order: int, pixel: int) -> bool:
-        """Whether a nested pixel of any order shares a point with the region."""
-        return bool(len(self.overlapping([(order, pixel)])))
-
     def overlapping(self, partitions: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Those of the given (order, pixel) pairs that share a point with the region."""
+        """Which of some nested pixels, given as (order, pixel), share a point with the region."""
         coarse = {order: set(self.pixels_of_order(order).tolist()) for order in range(self.order)}
         fine = set(self.pixels.tolist())
         found = []

@@ -1,4 +1,4 @@
-"""The columns of a hypercube: the same for every field of a run, whatever each field holds."""
+"""The columns of a hypercube: the same for every field of a run, whatever its files hold."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _WCS_KEYWORD = re.compile(
 
 @dataclass(frozen=True)
 class RunSchema:
-    """What every file of a run holds.
+    """The columns of every file of a run.
 
     Attributes
     ----------
@@ -52,12 +52,13 @@ class RunSchema:
     images : pyarrow.Schema
         Cutouts and sub-pixel offsets; empty without images.
     surveys : mapping of str to pyarrow.Schema
-        Each survey's columns by its name, in order.
+        The columns of each survey by its name, in order.
     bands_differ : bool
-        Whether in some field the bands do not share one pixel grid, so that every file has
-        sub-pixel offsets per band.
+        Whether the bands of any field differ in their pixel grids; every file then has sub-pixel
+        offsets per band.
     unreadable : mapping of str to InputError
-        Surveys of which no file could be read; every field fails with this error then.
+        What is wrong with the surveys of which no file could be read, by name; every field fails
+        if there are any.
     """
 
     catalogue: pa.Schema
@@ -96,10 +97,14 @@ def plan_schema(configuration: Configuration, fields: Sequence[Field]) -> RunSch
         All fields of the configuration, also those that will not be built now: files of one
         configuration have one schema.
 
+    Returns
+    -------
+    RunSchema
+
     Raises
     ------
     ConfigurationError
-        If two columns would have one name.
+        If two columns would have one name, ignoring case.
     """
     unreadable: dict[str, InputError] = {}
     catalogue = pa.schema([])
@@ -174,7 +179,7 @@ def wcs_cards(header: Header) -> dict[str, object]:
 
 
 def _image_grids(configuration: Configuration, fields: Sequence[Field]) -> tuple[bool, str]:
-    """Whether the bands of some field have different pixel grids, and the pixels' common unit."""
+    """Whether the bands of any field differ in their pixel grids; the common unit of the pixels."""
     differ = False
     found_units: set[str] = set()
     for field in fields:

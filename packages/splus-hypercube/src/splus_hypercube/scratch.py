@@ -1,4 +1,4 @@
-"""What a field needs on disk for a while, and gives back however its build ends."""
+"""Temporary files of a field, and what else must be released however its build ends."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Scratch", "write_all"]
 
 
 def write_all(file: int, content: Any) -> None:
-    """Write all of some bytes to an open file descriptor; one call may write only a part."""
+    """Write all of some bytes to a file descriptor; a single `os.write` may write only a part."""
     data = memoryview(content).cast("B")
     while len(data):
         data = data[os.write(file, data) :]
 
 
 class Scratch:
-    """Unlinked temporary files in one folder, closed together.
+    """Temporary files in one folder, closed together; a context manager.
 
-    The files have no name, so that the system removes them with the process, even if it is killed.
+    The files have no name: the system removes them when the process ends, even if it is killed.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Scratch:
             raise output_error(self.folder, error) from error
 
     def on_close(self, function: Callable[[], None]) -> None:
-        """Call a function when the field's build ends."""
+        """Call a function when the context ends."""
         self._stack.callback(function)
 
     def __exit__(

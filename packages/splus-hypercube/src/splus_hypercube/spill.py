@@ -1,8 +1,8 @@
-"""Rows kept on disk by bucket of output rows, so that memory does not grow with a field.
+"""Rows kept on disk by buckets of output rows, so that memory does not grow with the field.
 
 A survey's rows arrive file by file, in the survey's order; the hypercube needs them in the order of
-its own rows. Each arriving piece is split by the bucket (a run of consecutive output rows) that it
-belongs to and appended to one unlinked file, which the system removes with the process.
+its own rows. Each piece that arrives is split by bucket (a run of consecutive output rows) and
+appended to one temporary file.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Spill:
             self._size += len(data)
 
     def read(self, bucket: int) -> pa.Table | None:
-        """The rows of a bucket in the order in which they came; None if there are none."""
+        """The rows of a bucket in the order in which they were added; None if there are none."""
         pieces = [
             pa.ipc.open_stream(os.pread(self._file.fileno(), length, offset)).read_all()
             for offset, length in self._pieces.get(bucket, [])

@@ -1,4 +1,4 @@
-"""Hypercubes of a synthetic sky against what is known of that sky."""
+"""Hypercubes of a synthetic sky compared with what is known of that sky."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
-from astro_common.parquet import check_parquet, parquet_errors
-from splus_hypercube.schema import METADATA_KEY
+from astro_common.parquet import parquet_errors
+from splus_hypercube.inspection import cube_metadata
 
 __all__ = ["SurveyComparison", "compare_with_truth"]
 
 Bool = NDArray[np.bool_]
 
-# What names a counterpart, by survey: the first column is null where there is none. The redshifts
-# of the literature have no identifier; a redshift is as good as one.
+# The columns that identify a counterpart, by survey; the first is null where there is none. The
+# redshifts of the literature have no identifier; a redshift is as good as one.
 _IDENTITY = {
     "gaia": ("gaia_source_id",),
     "gaiaxp": ("gaiaxp_source_id",),
@@ -32,7 +32,7 @@ _IDENTITY = {
     "specz": ("specz_z",),
     "vista": ("vista_sourceid",),
 }
-# The truth comes from other arithmetic; a wrong epoch or a wrong object is off by far more.
+# The truth table comes from other arithmetic; a wrong epoch or object differs by far more.
 _SEPARATION_TOLERANCE_ARCSEC = 1e-3
 _MAX_EXAMPLES = 5
 
@@ -50,7 +50,7 @@ class SurveyComparison:
     found : int
         Sources that were given one.
     wrong : int
-        Sources with another counterpart than the true one, with one too many or with none, or with
+        Sources whose counterpart is not the true one, is missing or should not be there, or has
         another number of candidates or another separation.
     wrong_sources : tuple of str
         S-PLUS identifiers of a few of these.
@@ -108,9 +108,7 @@ def compare_with_truth(cubes: Sequence[Path], truth: Path) -> list[SurveyCompari
     tallies = {name: _Tally() for name in ("splus", *_IDENTITY)}
     compared = {"splus"}
     for path in cubes:
-        metadata = check_parquet(path).get(METADATA_KEY)
-        if not isinstance(metadata, dict):
-            raise InputError(path, f"no {METADATA_KEY} in the footer", "a hypercube")
+        metadata = cube_metadata(path)
         field_name = str(metadata.get("field"))
         expected = known.filter(pc.equal(known["field"], pa.scalar(field_name)))
         if not expected.num_rows:
@@ -149,9 +147,9 @@ def _compare_cube(
     sources.add(
         expected.num_rows, found.num_rows, _wrong_sources(found, expected, place), identifiers
     )
-    # Rows that stand for no source of the truth.
+    # Rows of the hypercube that are no source of the truth table, or repeat one.
     sources.wrong += found.num_rows - (len(place) - place.null_count)
-    # In the order of the truth; a source that is not there at all has no counterpart.
+    # In the order of the truth table; a source that the hypercube lacks has no counterpart.
     aligned = found.take(place)
     for survey in surveys:
         columns = _expected_columns(survey, expected, truth)
@@ -169,7 +167,7 @@ def _compare_cube(
 
 
 def _wrong_sources(found: pa.Table, expected: pa.Table, place: pa.Array) -> Bool:
-    """Sources of the truth that are missing, out of order or elsewhere."""
+    """Sources of the truth table that are missing, out of order or at another position."""
     rows = place.fill_null(-1).to_numpy()
     wrong = rows != np.arange(len(rows))
     aligned = found.take(place)
@@ -183,7 +181,7 @@ def _match_columns(survey: str) -> tuple[str, str]:
 
 
 def _expected_columns(survey: str, truth: pa.Table, path: Path) -> dict[str, pa.ChunkedArray]:
-    """What a survey's columns should hold."""
+    """What a survey's columns should hold, by column."""
     if survey == "gaiaxp":
         has_xp = _require(truth, "has_xp", path)
         identifier = _require(truth, "gaia_source_id", path)

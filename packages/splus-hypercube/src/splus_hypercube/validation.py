@@ -1,4 +1,4 @@
-"""What a run would read, found out before any work."""
+"""Which inputs a run would read, and what is wrong with them, before any work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from splus_hypercube.catalogues import find_column, open_catalogue
 from splus_hypercube.configuration import Configuration
 from splus_hypercube.expressions import check_rows, parse_selection
 from splus_hypercube.fields import FIELD_RADIUS_DEG, Field, read_fields
-from splus_hypercube.pipeline import field_target
+from splus_hypercube.inputs import field_target
 from splus_hypercube.schema import RunSchema, plan_schema
 from splus_hypercube.scratch import Scratch
 from splus_hypercube.surveys import configured_surveys
@@ -33,8 +33,16 @@ def validate(configuration: Configuration) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``fields``: for each its rows, the files of each survey, the bands without an image;
-        ``columns``: their number; ``problems``: a list of messages, empty if all is well.
+        ``output``; ``num_fields``; ``columns``, their number; ``surveys``, their names; ``fields``,
+        for each its name, rows, epoch, number of files of each survey, and bands without an image;
+        ``problems``, a list of messages, empty if all is well.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``cutouts.rows`` is wrong, or two columns would have one name.
+    InputError
+        If the list of fields cannot be read.
     """
     check_rows(configuration.cutouts.rows)
     fields = read_fields(configuration.fields, configuration.exclude_fields)

@@ -123,6 +123,7 @@ def test_an_existing_folder_is_refused(tmp_path):
         ({"sources": 100_000}, "would blend"),
         ({"image_size_px": 10}, "--image-size: 10"),
         ({"seed": -1}, "--seed: -1"),
+        ({"cutout_size_px": 1025}, "--cutout-size: 1025; expected at most 1024"),
     ],
 )
 def test_senseless_numbers_are_refused(tmp_path, changes, message):

@@ -20,7 +20,6 @@ def source(**values: Any) -> Source:
         metadata={},
         values=values,
         cutouts={},
-        _by_lower_name={name.lower(): name for name in values},
     )
 
 

@@ -17,12 +17,15 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
 
 from astro_common.errors import ConfigurationError, InputError
+from astro_common.parquet import ParquetWriter, described, read_metadata
 from splus_hypercube.__main__ import main
+from splus_hypercube.schema import METADATA_KEY
 from splus_hypercube.view.cube import open_cube
 from splus_hypercube.viewer import sky as sky_module
 from splus_hypercube.viewer.answers import Answers
@@ -181,6 +184,52 @@ def test_missing_values_come_last_in_either_order(server: PageServer) -> None:
         assert known == sorted(known, reverse=order == "down")
 
 
+def test_identifiers_in_the_list_are_exact(server: PageServer, cubes: list[Path]) -> None:
+    found = ask(server, "/api/sources", columns="gaia_source_id,gaia_parallax")
+    identifiers = pq.read_table(cubes[0], columns=["gaia_source_id"])["gaia_source_id"].to_pylist()
+    # As text: a number of JSON is a float in the page.
+    expected = [None if item is None else str(item) for item in identifiers]
+    assert [item["values"][0] for item in found["rows"]] == expected
+    assert found["rows"][0]["values"][1] == 0.5
+
+
+@pytest.fixture(scope="module")
+def flagged(cubes: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hypercube with a logical column: true, false and missing in turn."""
+    table = pq.read_table(cubes[0])
+    flags = pa.array([(True, False, None)[row % 3] for row in range(table.num_rows)])
+    table = table.append_column(described("gaia_has_xp_continuous", flags.type), flags)
+    path = tmp_path_factory.mktemp("flagged") / "flagged.parquet"
+    own = {METADATA_KEY: read_metadata(cubes[0])[METADATA_KEY]}
+    schema = table.schema.remove_metadata()
+    with ParquetWriter(path, schema, metadata=own) as writer:
+        writer.write(table.replace_schema_metadata(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ("gaia_has_xp_continuous", [0, 3, 6, 9]),
+        ("gaia_has_xp_continuous == 1", [0, 3, 6, 9]),
+        ("not gaia_has_xp_continuous", [1, 2, 4, 5, 7, 8]),
+        ("1 < 2", list(range(10))),
+        (f"gaia_source_id == {2_684_354_560_000_000_003}", [2]),
+    ],
+)
+def test_filter_by_flags_and_identifiers(flagged: Path, where: str, rows: list[int]) -> None:
+    with open_cube(flagged) as cube:
+        assert np.flatnonzero(Sky(cube).selected(where)).tolist() == rows
+
+
+def test_list_shows_flags(flagged: Path) -> None:
+    with Answers([flagged]) as answers:
+        query = {"columns": "gaia_has_xp_continuous", "sort": "gaia_has_xp_continuous"}
+        found = json.loads(answers.to("/api/sources", query).body)
+    values = [item["values"][0] for item in found["rows"]]
+    assert values == ["false"] * 3 + ["true"] * 4 + [None] * 3
+
+
 def test_source_and_its_counterparts(server: PageServer, cubes: list[Path]) -> None:
     found = ask(server, "/api/source", row="0")
     assert found["id"] == "iDR6_F1_0000"
@@ -264,6 +313,11 @@ def test_only_this_machine_is_answered(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     for host, status in (("evil.example", 403), (f"localhost:{server.port}", 200), ("", 403)):
         assert request(server.port, "/api/cubes", host=host)[0] == status
+
+
+def test_address_that_is_none_is_refused(server: PageServer) -> None:
+    host = f"localhost:{server.port}"
+    assert request(server.port, "http://[/api/cubes", host=host)[0] == 400
 
 
 def test_nothing_can_be_changed(server: PageServer) -> None:

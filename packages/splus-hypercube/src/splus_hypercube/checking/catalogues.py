@@ -1,4 +1,4 @@
-"""Catalogues of fixed positions derived again: APOGEE, spectroscopic redshifts, VISTA."""
+"""Surveys whose positions hold at any epoch derived again: APOGEE, redshifts, VISTA."""
 
 from __future__ import annotations
 

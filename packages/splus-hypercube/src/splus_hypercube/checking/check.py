@@ -26,24 +26,24 @@ from splus_hypercube.expressions import parse_selection
 __all__ = ["CheckReport", "check_cube"]
 
 _MAX_LISTED = 100
-# Prefixes of the surveys' columns; what has none of them is of the S-PLUS catalogue.
+# Prefixes of the surveys' columns; columns without one are those of the S-PLUS catalogue.
 _PREFIXES = ("gaia_", "gaiaxp_", "ztf_", "desi_", "apogee_", "specz_", "vista_", "splus_cut_")
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Outcome of a check.
+    """Result of a check.
 
     Attributes
     ----------
     field : str
     rows_checked, columns_checked : int
     mismatches : list of Mismatch
-        The first of them.
+        The first hundred.
     num_mismatches : int
-        All of them.
+        How many there are in all.
     sample : dict of str to int
-        How many of the rows were of each kind.
+        Number of checked rows of each kind.
     """
 
     field: str
@@ -64,12 +64,12 @@ def check_cube(
     path : Path
         The hypercube.
     configuration : Configuration
-        With which it was built.
+        The one with which it was built.
     rows : int
-        Size of the random sample. It holds a row of every kind that exists: for each survey with
-        and without a match and with several candidates, and cutouts at an edge of the image.
+        Size of the random sample. It holds a row of every kind that exists: for each survey rows
+        with a match, without one and with several candidates, and cutouts at an edge of the image.
     seed : int
-        Of the sample.
+        Seed of the sample, not negative.
 
     Returns
     -------
@@ -121,7 +121,7 @@ class _Findings:
             self.listed.append(mismatch)
 
     def add_file(self, column: str, found: Any, expected: Any) -> None:
-        """A fault of the whole file."""
+        """Add a mismatch of the file as a whole."""
         self._add(Mismatch(None, "", column, str(found), str(expected)))
 
     def compare(
@@ -131,7 +131,7 @@ class _Findings:
         found: Sequence[Row],
         expected: Sequence[Sequence[Row]],
     ) -> None:
-        """Compare some columns of all rows, each row with what it may be."""
+        """Compare some columns of all rows, each row with everything that it may hold."""
         for row, cells, alternatives in zip(sample.rows.tolist(), found, expected, strict=True):
             wanted, wrong = best_alternative(cells, alternatives, columns, self._kinds)
             for column in wrong:
@@ -198,7 +198,7 @@ def _requested(
     for column in selection.columns:
         name = column_name(catalogue, column)
         values[column] = np.array([_comparable(row[name]) for row in cells])
-    return np.asarray(selection.rows(values))
+    return selection.rows(values, len(cells))
 
 
 def _comparable(value: Any) -> Any:

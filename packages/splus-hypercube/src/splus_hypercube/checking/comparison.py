@@ -1,4 +1,4 @@
-"""Whether a value of a hypercube is the value that was derived again."""
+"""Whether a value of a hypercube equals the value that was derived again."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def best_alternative(
     columns: Sequence[str],
     kinds: Mapping[str, pa.DataType],
 ) -> tuple[Row, list[str]]:
-    """Of several rows that would be right, the one nearest to the file, and how that differs."""
+    """Of several rows that would be right, the one with the fewest differences, and these."""
     judged = [(row, differences(found, row, columns, kinds)) for row in alternatives]
     return min(judged, key=lambda item: len(item[1]))
 
@@ -190,7 +190,7 @@ def _flat(value: Any) -> list[Any] | NDArray[Any] | None:
 
 
 def _same_floats(left: Any, right: Any, dtype: Any) -> bool:
-    """Equal in the column's precision, but for the last bit (numbers written as text)."""
+    """Equal in the column's precision up to the last bit, which text does not always keep."""
     if any(abs(item) > _EXACT_IN_FLOAT for item in _integers(right)):
         return False  # an identifier that went through a float
     try:

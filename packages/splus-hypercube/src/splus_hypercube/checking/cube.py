@@ -1,4 +1,4 @@
-"""The finished hypercube, and which of its rows are checked."""
+"""The hypercube to check, and the choice of its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Cube", "choose_rows"]
 Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-# The footer's key, as the description of the file format names it.
+# The footer's key as the file format defines it, not as the build has it.
 _KEY = b"splus_hypercube"
 
 
@@ -92,7 +92,7 @@ class Cube:
         return rows
 
     def strata(self) -> dict[str, Mask]:
-        """Rows of each kind that a check must see: with a match, without, with several near."""
+        """Rows of each kind that a check must see: matched, not matched, several candidates."""
         strata: dict[str, Mask] = {}
         for name in self.kinds:
             if name.endswith("_n_candidates"):

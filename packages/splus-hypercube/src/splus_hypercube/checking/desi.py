@@ -88,7 +88,7 @@ def _near_fibres(section: Desi, sample: Sample, limit: float) -> list[list[Candi
 
 
 def _signal_to_noise(path: Path, row: int) -> float:
-    """Mean over the arms of the pipeline's medians, or the median of all pixels without them."""
+    """Mean over the arms of the pipeline's medians; without these the median of all pixels."""
     with reading(path), fits.open(path) as hdus:
         if "SCORES" in hdus:
             scores = hdus["SCORES"].data
@@ -119,7 +119,7 @@ def _arm(hdus: Any, arm: str, row: int) -> dict[str, NDArray[Any]]:
 def _columns(section: Desi, fibre: _Fibre) -> Row:
     """All columns that a fibre gives."""
     values = FitsRows(fibre.path, "FIBERMAP").rows(np.array([fibre.row]))[0]
-    # Names must differ from those of the spectra in any case of their letters.
+    # Ignoring case, names must differ from those of the spectra.
     row: dict[str, Any] = {
         f"desi_fibermap_{name}" if name.upper().startswith("FLUX_") else f"desi_{name}": value
         for name, value in values.items()

@@ -54,13 +54,13 @@ def _archive_files(directory: Path, stem: str, pixels: set[int]) -> list[Path]:
 
 
 def _chosen_rows(path: Path, keep: Keep) -> list[dict[str, Any]]:
-    """The rows of an ECSV or CSV file that are wanted, the others are never parsed as a table.
+    """The wanted rows of an ECSV or CSV file; the others are never parsed as a table.
 
     Parameters
     ----------
     path : Path
     keep : callable
-        Gets the names of the columns and the split lines of a block; tells which lines to keep.
+        Tells which lines of a block to keep, from the names of the columns and the split lines.
     """
     with reading(path), path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
@@ -92,7 +92,7 @@ def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _listed(value: Any) -> Any:
-    """The numbers of an array cell that a plain CSV file keeps as text."""
+    """The numbers of an array cell, which a plain CSV file holds as text."""
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         parts = [part.strip() for part in value[1:-1].split(",")]
         return np.array([np.nan if part in ("", "null") else float(part) for part in parts])
@@ -196,8 +196,8 @@ def gaia_xp_rows(section: GaiaXp, gaia: list[list[Row]]) -> list[list[Row]]:
     wanted = {
         int(row["gaia_source_id"]) for rows in gaia for row in rows if "gaia_source_id" in row
     }
-    # The upper bits of an identifier are the HEALPix pixel of level 12 (Gaia DR3 documentation,
-    # section 20.1.1); 8 bits more are its pixel of level 8.
+    # Without its lower 35 bits an identifier is the HEALPix pixel of level 12 (Gaia DR3
+    # documentation, section 20.1.1), without 8 more that of level 8.
     pixels = {identifier >> 43 for identifier in wanted}
 
     def joins(names: list[str], lines: list[list[str]]) -> list[int]:

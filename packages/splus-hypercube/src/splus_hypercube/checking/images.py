@@ -26,7 +26,7 @@ __all__ = ["BandImage", "cutout_rows", "epoch_jyear", "is_edge"]
 
 Float = NDArray[np.float64]
 
-# Two ways through a plain projection agree to this; with distortions the inverse is iterated.
+# How well two ways through a projection agree; the inverse of distortions is found by iteration.
 _TOLERANCE_PX = 1e-6
 _TOLERANCE_DISTORTED_PX = 1e-3
 
@@ -63,7 +63,7 @@ class BandImage:
                         warnings.simplefilter("ignore", FITSFixedWarning)
                         wcs = WCS(header).celestial
                     return cls(path, number, header, wcs, (int(hdu.shape[0]), int(hdu.shape[1])))
-        raise InputError(path, "no image of two dimensions", "one in the first HDUs")
+        raise InputError(path, "no image of two dimensions", "one")
 
     @property
     def tolerance_px(self) -> float:
@@ -136,8 +136,8 @@ def cutout_rows(
     per_band : bool
         Whether the file has sub-pixel offsets for each band.
     found : sequence of mapping
-        The rows of the hypercube: where a source lies on the border of two pixels within the
-        rounding of its position, the file's choice of one of them is right.
+        The rows of the hypercube: where a source lies on the border of two pixels, to within the
+        rounding of its position, either of them is right.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def cutout_rows(
 
 
 def _section(hdu: Any) -> Any:
-    """The pixels, decompressed or scaled as far as they are asked for."""
+    """The pixels, of which only those asked for are decompressed and scaled."""
     section = hdu.section
     # Cutout2D fills the outside with NaN, which integers do not have.
     return section if np.dtype(section.dtype).kind == "f" else hdu.data.astype(np.float32)
@@ -189,7 +189,7 @@ def _pixel(position: float, offset: Any, tolerance_px: float) -> int:
 
 def _cutout(data: Any, pixel: Sequence[int], size_px: int) -> NDArray[np.float32]:
     """The cutout with the pixel at index size // 2, row-major."""
-    # For an even size Cutout2D puts a position p + 0.5 - 0.5 at index size / 2 - 0.5.
+    # Cutout2D centres a cutout on a position; that of an even size lies between two pixels.
     centre = [whole - (size_px // 2) + (size_px - 1) / 2.0 for whole in pixel]
     try:
         cutout = Cutout2D(data, tuple(centre), size_px, mode="partial", fill_value=np.nan)

@@ -1,4 +1,4 @@
-"""Positions of stars at another epoch, by the routine of the International Astronomical Union."""
+"""Positions of stars at another epoch, by ERFA, the routines of the IAU's SOFA."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["SpaceMotion"]
 
 Float = NDArray[np.float64]
 
-_MAS = np.deg2rad(1.0 / 3.6e6)
+_MAS = np.deg2rad(1.0 / 3.6e6)  # radian
 _KM_S_PER_MAS_YR_KPC = 4.740470464
-# 600 km/s, the fastest of stars, in units of the speed of light; twice, to be on the safe side.
+# Twice the speed of the fastest stars, 600 km/s, in units of the speed of light.
 _LIGHT_TIME = 4e-3
 
 
@@ -68,7 +68,7 @@ class SpaceMotion:
         # A velocity moves a star on the sky only if its distance is known.
         velocity = np.where(parallax > 0.0, np.nan_to_num(self.radial_velocity[moving]), 0.0)
         with warnings.catch_warnings():
-            # The routine sets a tiny parallax where there is none, and says so.
+            # The routine replaces a missing parallax by a tiny one, with a warning.
             warnings.simplefilter("ignore", erfa.ErfaWarning)
             moved = erfa.pmsafe(
                 np.deg2rad(ra[moving]),
@@ -86,10 +86,10 @@ class SpaceMotion:
         return np.mod(ra, 360.0), dec
 
     def tolerance_arcsec(self, jyear: float) -> Float:
-        """By how much positions with and without light-time effects may differ.
+        """By how much positions with and without light-time effects may differ, arcsec.
 
-        They grow with the angle moved, times the part of the distance travelled, times the speed
-        in units of that of light (Butkevich & Lindegren 2014, A&A 570, A62).
+        The angle moved, times the fraction of the distance travelled, times the speed in units of
+        that of light (Butkevich & Lindegren 2014, A&A 570, A62).
         """
         years = np.abs(jyear - self.epoch_jyear)
         angle = np.nan_to_num(np.hypot(self.pmra, self.pmdec)) * years * _MAS

@@ -51,7 +51,7 @@ class Candidate:
     ----------
     separation_arcsec : float
     key : object
-        What its survey needs to find it again.
+        What its survey needs to read the object.
     tolerance_arcsec : float
         By how much two derivations of the separation may differ.
     """
@@ -80,7 +80,7 @@ def near_pairs(
     """
     usable = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0))
     usable = usable[np.argsort(dec[usable])]
-    # No two points are nearer than their declinations differ.
+    # Two points are at least as far apart as their declinations.
     reach = radius_arcsec / 3600.0 * (1.0 + 1e-6) + 1e-9
     first = np.searchsorted(dec[usable], sample.dec - reach)
     stop = np.searchsorted(dec[usable], sample.dec + reach, side="right")
@@ -132,7 +132,7 @@ def alternatives(
     Returns
     -------
     list of mapping
-        One row; more where candidates are equally near, or lie at the very radius.
+        One row; more where candidates are equally near, or one lies right at the radius.
     """
     ordered = sorted(candidates, key=lambda item: item.separation_arcsec)
     possible = [c for c in ordered if c.separation_arcsec <= radius_arcsec + c.tolerance_arcsec]

@@ -78,7 +78,7 @@ class FitsRows(TableRows):
             columns = hdus[self._hdu].columns
             self.names = list(columns.names)
             self.num_rows = int(hdus[self._hdu].header["NAXIS2"])
-        # A compressed file is read from its start every time it is opened.
+        # Every block of a compressed file would be decompressed from the file's start.
         self._block_rows = max(self.num_rows, 1) if compressed else _BLOCK_ROWS
 
     def _find(self, hdus: Any, extension: str | None) -> int:
@@ -92,7 +92,7 @@ class FitsRows(TableRows):
     def blocks(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
         """See `TableRows.blocks`."""
         for start in range(0, self.num_rows, self._block_rows):
-            # Opened anew, so that the mapped memory of earlier blocks is given back.
+            # Opened for each block, so that the mapped memory of earlier ones is released.
             with reading(self.path), fits.open(self.path) as hdus:
                 data = hdus[self._hdu].data[start : start + self._block_rows]
                 block = {name: np.array(data.field(name)) for name in columns}
@@ -109,7 +109,7 @@ class FitsRows(TableRows):
             some = hdu.data[numbers]
             for column in hdu.columns:
                 if "P" in str(column.format) or "Q" in str(column.format):
-                    # Arrays of variable length can only be had through the whole table.
+                    # astropy gives arrays of variable length only through the whole table.
                     values = [hdu.data.field(column.name)[number] for number in numbers.tolist()]
                     absent = np.zeros(len(numbers), dtype=bool)
                 else:
@@ -209,7 +209,7 @@ def _table_cell(value: Any) -> Any:
     if value is np.ma.masked:
         return None
     if isinstance(value, np.ndarray) and np.ma.count(value) == 0:
-        return None  # an array cell without a text
+        return None  # an empty array cell
     return value
 
 

@@ -1,4 +1,4 @@
-"""ZTF light curves derived again: the epochs of all objects near a source, in plain loops."""
+"""ZTF light curves derived again, in plain loops over the epochs of all objects near a source."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def ztf_rows(section: Ztf, sample: Sample, found: Sequence[Row]) -> list[list[Ro
         Of the configuration.
     sample : Sample
     found : sequence of mapping
-        The rows of the hypercube: epochs at one and the same time may stand in either order.
+        The rows of the hypercube: epochs of the same time may be in any order.
 
     Returns
     -------
@@ -115,20 +115,14 @@ def _alternatives(section: Ztf, candidates: list[Candidate], found: Row) -> list
     ]
     inner = section.radius_arcsec - _TOLERANCE_ARCSEC
     if candidates[-1].separation_arcsec > inner:
-        # At the very radius: right with and without the objects there.
-        rows.extend(_alternatives_within(section, candidates, inner, found))
+        # With an object right at the radius, the row is right with it and without it.
+        sure = [item for item in candidates if item.separation_arcsec <= inner]
+        rows.extend(_alternatives(section, sure, found))
     return rows
 
 
-def _alternatives_within(
-    section: Ztf, candidates: list[Candidate], inner: float, found: Row
-) -> list[Row]:
-    kept = [item for item in candidates if item.separation_arcsec <= inner]
-    return _alternatives(section, kept, found)
-
-
 def _merged(section: Ztf, candidates: list[Candidate], first: Candidate, found: Row) -> Row:
-    """The columns of a source, with one of the nearest objects as the nearest."""
+    """The columns of a source if a given one of its objects is the nearest."""
     ordered = [first, *(item for item in candidates if item is not first)]
     objects = [item.key for item in ordered]
     identifiers = [int(item["objectid"]) for item in objects]

@@ -34,10 +34,14 @@ def add_parser(verbs: Any) -> None:
         metavar="NAME",
         help="only these fields (may be repeated)",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder, in place of 'output'")
-    parser.add_argument("--overwrite", action="store_true", help="build also what is there already")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be built, and build nothing"
+        "--out", type=Path, metavar="DIR", help="output folder, in place of that of the YAML file"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="build also fields whose file is up to date"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the chosen fields, and build nothing"
     )
     add_unit_options(parser)
     add_common_options(parser)
@@ -45,7 +49,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build; see `add_parser` for the arguments."""
+    """Build; the exit status is 3 if a field failed."""
     from splus_hypercube.configuration import load_configuration
     from splus_hypercube.expressions import check_rows
     from splus_hypercube.fields import read_fields, select_fields
@@ -57,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     fields = read_fields(configuration.fields, configuration.exclude_fields)
     chosen = select_fields(fields, arguments.field, configuration.fields)
     if arguments.dry_run:
-        return _print(arguments, {"would_build": [field.name for field in chosen]})
+        _print(arguments, {"would_build": [field.name for field in chosen]})
+        return DONE
     schema = plan_schema(configuration, fields)
     outcome = build_fields(
         Run(configuration, schema),
@@ -79,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     return PARTLY_FAILED if outcome.failed else DONE
 
 
-def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
+def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
     if arguments.json:
         print_json(result)
     elif "would_build" in result:
@@ -89,4 +94,3 @@ def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
             f"{len(result['done'])} built, {len(result['skipped'])} already there, "
             f"{len(result['failed'])} failed; in {result['output']}"
         )
-    return DONE

@@ -27,13 +27,19 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--rows", type=positive_int, default=100, metavar="N", help="size of the sample (100)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (0)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="S", help="of the sample (0)")
     add_common_options(parser)
     parser.set_defaults(run=run)
 
 
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Check; exit status 1 if a value differs."""
+    """Check; the exit status is 1 if a value differs."""
     from splus_hypercube.checking import check_cube
     from splus_hypercube.configuration import load_configuration
 

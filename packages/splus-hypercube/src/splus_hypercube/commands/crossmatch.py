@@ -11,6 +11,7 @@ from astro_common.command import DONE, add_common_options, print_json
 __all__ = ["add_parser"]
 
 _MAX_RADIUS_ARCSEC = 324_000.0
+_EPOCHS_JYEAR = (1800.0, 2200.0)
 
 
 def add_parser(verbs: Any) -> None:
@@ -35,12 +36,17 @@ def add_parser(verbs: Any) -> None:
     for side in ("left", "right"):
         parser.add_argument(
             f"--{side}-epoch",
-            type=float,
+            type=_epoch,
             metavar="JYEAR",
             help=f"epoch of the {side} positions; proper motions carry one side to the other's",
         )
         for axis in ("ra", "dec"):
-            parser.add_argument(f"--{side}-{axis}", default=axis, metavar="COLUMN")
+            parser.add_argument(
+                f"--{side}-{axis}",
+                default=axis,
+                metavar="COLUMN",
+                help=f"{axis} of the {side} positions, ICRS degrees ({axis})",
+            )
     parser.add_argument(
         "-o",
         "--output",
@@ -64,8 +70,19 @@ def _radius(text: str) -> float:
     return value
 
 
+def _epoch(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    first, last = _EPOCHS_JYEAR
+    if not first <= value <= last:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Julian year of {first:g} to {last:g}")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Match."""
+    """Match the two files."""
     from splus_hypercube.crossmatching import Side, crossmatch
 
     left, right = (

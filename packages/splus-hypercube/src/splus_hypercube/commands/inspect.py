@@ -25,7 +25,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Inspect."""
+    """Print what the hypercube holds."""
     from splus_hypercube.inspection import inspect_cube, text_report
 
     report = inspect_cube(arguments.cube)

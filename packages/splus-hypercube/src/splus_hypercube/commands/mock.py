@@ -24,7 +24,11 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--sources", type=positive_int, default=1000, metavar="N", help="per field")
     parser.add_argument("--image-size", type=positive_int, default=1000, metavar="PX")
     parser.add_argument(
-        "--cutout-size", type=positive_int, default=96, metavar="PX", help="in hypercube.yaml"
+        "--cutout-size",
+        type=positive_int,
+        default=96,
+        metavar="PX",
+        help="size_px in hypercube.yaml (96)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     add_common_options(parser)

@@ -27,7 +27,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw."""
+    """Draw the source."""
     from splus_hypercube.view.matches import source_matches
     from splus_hypercube.view.plots import write_source_png
     from splus_hypercube.view.source import read_source

@@ -24,7 +24,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Validate; exit status 1 if an input has a problem."""
+    """Validate; the exit status is 1 if an input has a problem."""
     from splus_hypercube.configuration import load_configuration
     from splus_hypercube.validation import text_report, validate
 

@@ -1,4 +1,4 @@
-"""``splus-hypercube view``: a page on which to look through hypercubes."""
+"""``splus-hypercube view``: a local page for looking through hypercubes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_json({"url": server.url, "cubes": [str(path) for path in arguments.cubes]})
         else:
             print(server.url)
-        # The address is wanted now, also by a program that reads it through a pipe.
+        # A program that reads the address through a pipe needs it before the server ends.
         sys.stdout.flush()
         if not arguments.no_browser and not webbrowser.open(server.url):
             logger.warning("no browser could be opened; go to %s", server.url)

@@ -1,10 +1,10 @@
 """Shapes of the absorption features of cool and hot stars.
 
-Each group of features has one profile of optical depth, normalised to a peak near one; how strong
-it is in a given star is the matter of `stars`. Wavelengths are vacuum angstrom, from the NIST
-Atomic Spectra Database; band heads of molecules from Pearse and Gaydon 1976, The Identification of
-Molecular Spectra. The thousands of weak metal lines stand as two fixed forests that thicken towards
-the blue, as in spectra of cool stars.
+Each group of features has one profile of optical depth, normalised to a peak near one; `stars` says
+how strong it is in a given star. Wavelengths are in angstrom, in vacuum, from the NIST Atomic
+Spectra Database; band heads of molecules are those of Pearse and Gaydon 1976, The Identification of
+Molecular Spectra. Two fixed forests of lines that thicken towards the blue stand for the thousands
+of weak metal lines of cool stars.
 """
 
 from __future__ import annotations

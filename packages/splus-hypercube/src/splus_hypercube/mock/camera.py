@@ -1,4 +1,4 @@
-"""How the T80-South camera sees: exposures, zero points, depths and seeing of the twelve bands.
+"""The T80-South camera: exposures, zero points, depths and seeing of the twelve bands.
 
 Exposure times follow Mendes de Oliveira et al. 2019, MNRAS 489, 241, table 3, and depths and zero
 points are typical of Almeida-Fernandes et al. 2022, MNRAS 511, 4590.
@@ -62,8 +62,8 @@ class BandExposure:
     @property
     def aperture_fraction(self) -> float:
         """Fraction of a point source's light within the aperture."""
-        # Weighting pixels by the part of them inside smooths the light once more by the pixel,
-        # whose variance is 1/12.
+        # Weighting pixels by their part inside the aperture smooths the light once more by a pixel,
+        # which has a variance of 1/12.
         square = self.aperture_radius_px**2
         outside = sum(w * np.exp(-0.5 * square / (s**2 + 1.0 / 12.0)) for w, s in self.psf)
         return float(1.0 - outside)
@@ -73,7 +73,7 @@ class BandExposure:
         """Standard deviation of one pixel without sources, counts per second."""
         area = np.pi * self.aperture_radius_px**2
         limit = self.counts(self.depth) * self.aperture_fraction
-        # Noise of the aperture at the limit holds the source's own photons too.
+        # At the limit the noise in the aperture includes that of the source's own photons.
         return float(np.sqrt(((limit / 5.0) ** 2 - limit / self.gain) / area))
 
     def counts(self, mag: float) -> float:

@@ -151,8 +151,8 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
         strangers_clear=True,
         outskirts_share=0.1,
     )
-    # A neighbour within the radius of a target is a faint copy of it, so that the target has the
-    # better spectrum as well as the smaller separation.
+    # A neighbour planted within the radius of a target is a faint copy of it, so that the target
+    # has the better spectrum as well as the smaller separation.
     inside = entries.planted & np.isin(entries.beside, seen)
     template = np.where(inside, entries.beside, entries.template)
     half_light = np.nan_to_num(sky.population.half_light_arcsec[template])
@@ -173,7 +173,7 @@ def make_desi(sky: Sky, catalogue: SplusCatalogue) -> tuple[Targets, list[DesiTi
     if not len(targets):
         return targets, []
     lottery = rng.uniform(size=len(targets))
-    # The planted neighbour goes where the target that it stands beside went.
+    # A planted neighbour goes on the same tile as its target.
     first_of = np.full(len(sky), -1, dtype=np.int64)
     first_of[entries.owner[: len(seen)]] = np.arange(len(seen))
     lottery[inside] = lottery[first_of[entries.beside[inside]]]

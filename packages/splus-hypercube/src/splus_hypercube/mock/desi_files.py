@@ -186,7 +186,7 @@ def _observe(
     variance = (_noise(arm) * tile.noise * throughput) ** 2
     variance = variance + _PHOTON_VARIANCE * np.maximum(truth, 0.0) * tile.noise**2
     variance += (_CALIBRATION_FRACTION * truth) ** 2
-    # The noise is drawn with the variance as the file will state it.
+    # The noise has exactly the variance that the file will state.
     ivar = (1.0 / variance).astype(np.float32).astype(np.float64)
     flux = truth + rng.standard_normal(truth.shape) / np.sqrt(ivar)
     hit = rng.uniform(size=truth.shape) < _MASKED_FRACTION
@@ -194,7 +194,7 @@ def _observe(
         start = int(rng.integers(0, truth.shape[1] - _BAD_COLUMNS))
         hit[row, start : start + _BAD_COLUMNS] = True
     mask = np.where(hit, _MASK_BIT, 0)
-    # What is masked is wrong, and its inverse variance does not tell.
+    # Masked pixels have wrong fluxes, which their inverse variance does not show.
     flux[hit] += rng.uniform(15.0, 200.0, int(hit.sum())) * np.sqrt(variance[hit])
     lost = ~np.isfinite(tile.fibre_ra[rows])
     flux[(tile.status[rows] != 0) | lost] *= 0.3

@@ -172,7 +172,7 @@ def redshift_columns(
     signal: Float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """REDSHIFTS: right where the spectrum is good, often wrong, with a warning, where it is not.
+    """REDSHIFTS: right where the spectrum is good; often wrong, with a warning, where it is not.
 
     Parameters
     ----------

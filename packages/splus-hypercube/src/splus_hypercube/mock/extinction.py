@@ -27,8 +27,8 @@ def extinction_curve(wavelength_angstrom: Float) -> Float:
 
     Notes
     -----
-    Cardelli, Clayton and Mathis 1989, ApJ 345, 245, equations 1 to 4; the far ultraviolet beyond
-    8 per micron keeps the value there.
+    Cardelli, Clayton and Mathis 1989, ApJ 345, 245, equations 1 to 4. Beyond 8 per micron, in the
+    far ultraviolet, the value stays constant.
     """
     x = np.clip(1e4 / np.asarray(wavelength_angstrom, dtype=np.float64), 0.3, 8.0)
     y = x - 1.82

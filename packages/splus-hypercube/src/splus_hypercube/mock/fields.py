@@ -1,9 +1,10 @@
 """Where the synthetic fields lie, when they were observed, and their random streams.
 
 The first field is an ordinary one. The second straddles RA 0 h, the third contains the south
-celestial pole, the fourth was seen by S-PLUS and Gaia alone. Every field centre lies within a few
-arcseconds of a corner of four HEALPix pixels, so that even a small field has sources on both sides
-of a pixel edge, and fields are several degrees apart, so that no two share a pixel of any survey.
+celestial pole, the fourth was observed by S-PLUS and Gaia alone. Every field contains a corner of
+HEALPix pixels, the pole itself or one within a few arcseconds of the field's centre, so that even a
+small field has sources on both sides of a pixel edge. Fields are several degrees apart, so that no
+two share a pixel of any survey.
 """
 
 from __future__ import annotations
@@ -74,14 +75,14 @@ class MockField:
 
     @property
     def bare(self) -> bool:
-        """Whether only S-PLUS, Gaia and (without a single row) VISTA observed this field."""
+        """Whether only S-PLUS and Gaia have rows in this field; the file of VISTA is empty."""
         return self.index == _BARE_FIELD
 
     def random(self, stream: str) -> np.random.Generator:
-        """The generator of one named stream of this field.
+        """The generator of one named stream of random numbers of this field.
 
-        A stream depends on the seed, the field and the name alone, so that neither the number of
-        fields nor a change in one survey alters another.
+        A stream depends on the seed, the field and the name alone: neither the number of fields nor
+        a change in one survey alters what is drawn for another.
         """
         return np.random.default_rng([self.seed, self.index, zlib.crc32(stream.encode())])
 
@@ -121,7 +122,7 @@ def _beside_corner(ra: float, dec: float) -> tuple[float, float]:
     pixel = healpix.lonlat_to_healpix(ra * u.deg, dec * u.deg)
     longitudes, latitudes = healpix.boundaries_lonlat(np.array([pixel]), step=1)
     corners = unit_vectors(longitudes.to_value(u.deg)[0], latitudes.to_value(u.deg)[0])
-    # Near RA 0 h the corner on the meridian itself is the one that a small field can straddle.
+    # Near RA 0 h only a corner on the meridian itself makes a small field straddle it.
     across = longitudes.to_value(u.deg)[0]
     distance = separation_arcsec(unit_vectors(ra, dec), corners)
     if min(ra, 360.0 - ra) < 0.1:

@@ -1,4 +1,4 @@
-"""FITS files that hold no time of writing, so that the same mock has the same bytes."""
+"""FITS files without the time of writing, so that the same mock has the same bytes."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def table_column(
 
 
 def write_fits(path: Path, hdus: Sequence[Any]) -> None:
-    """Write HDUs to a new file, without checksums, whose comments hold the time."""
+    """Write HDUs to a new file, without checksums, whose comments would hold the time."""
     fits.HDUList(list(hdus)).writeto(path, output_verify="exception")

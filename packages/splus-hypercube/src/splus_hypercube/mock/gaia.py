@@ -66,7 +66,7 @@ _ARROW_TYPES = {
 
 @dataclass(slots=True)
 class GaiaCatalogue:
-    """What Gaia says of one field.
+    """The Gaia sources of one field.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ def make_gaia(sky: Sky, catalogue: SplusCatalogue) -> GaiaCatalogue:
 
 
 def source_identifiers(gaia: GaiaCatalogue, count: int) -> Int:
-    """The Gaia identifier of each of ``count`` sources, 0 for what Gaia does not see."""
+    """The Gaia identifier of each of ``count`` sources, 0 for sources that Gaia does not see."""
     identifiers = np.zeros(count, dtype=np.int64)
     own = gaia.entries.owner >= 0
     identifiers[gaia.entries.owner[own]] = gaia.source_id[own]

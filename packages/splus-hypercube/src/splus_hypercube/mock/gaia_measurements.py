@@ -73,8 +73,8 @@ def measure_astrometry(
     Returns
     -------
     dict of str to ndarray, shape (n,)
-        Columns of ``gaia_source``; NaN where Gaia gives none, as for the motions of two-parameter
-        solutions.
+        Columns of ``gaia_source``; NaN where Gaia gives no value, such as the proper motions of
+        two-parameter solutions.
     """
     count = len(entries)
     template = entries.template
@@ -124,7 +124,7 @@ def _velocities(
     template = entries.template
     measured = (sky.kind[template] == STAR) & ~entries.planted & (g_mag < _VELOCITY_LIMIT_MAG)
     measured &= rng.uniform(size=count) < 0.85
-    # The two fastest stars have one, so that the change of their distance counts.
+    # The two fastest stars have one, so that the change of their distance matters.
     measured |= fast & (sky.population.fast[template] < 2)
     error = 0.3 + 1.2 * 10.0 ** (0.4 * (g_mag - 14.0))
     velocity = sky.radial_velocity[template] + error * rng.standard_normal(count)

@@ -1,4 +1,4 @@
-"""Spectra of galaxies: stars old and young, dust, and the emission lines of ionised gas."""
+"""Spectra of galaxies: old and young stars, dust, and emission lines of ionised gas."""
 
 from __future__ import annotations
 

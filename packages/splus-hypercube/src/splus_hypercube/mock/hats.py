@@ -48,7 +48,7 @@ class HatsWriter:
         (root / "dataset").mkdir(parents=True)
 
     def write(self, table: pa.Table) -> None:
-        """Write rows whose pixels of order 6 no earlier call has had."""
+        """Write rows; none of their pixels of order 6 may have been in an earlier call."""
         healpix = np.asarray(table.column("_healpix_29").to_numpy())
         order = np.argsort(healpix, kind="stable")
         table = table.take(pa.array(order)).cast(self.schema)
@@ -101,10 +101,10 @@ class HatsWriter:
 
 
 def _partition(healpix: Int) -> list[tuple[int, int, slice]]:
-    """Leaves that hold sorted order-29 pixels: order, pixel and rows.
+    """Partitions of rows sorted by their pixels of order 29: order, pixel and rows of each.
 
-    A pixel with many rows is split, as far as an order that differs between the pixels of order 6,
-    so that neighbouring leaves have different orders.
+    A pixel with many rows is split, down to an order that differs between the pixels of order 6, so
+    that neighbouring partitions have different orders.
     """
     leaves = []
     pending = [

@@ -12,7 +12,7 @@ Int = NDArray[np.int64]
 
 
 def rr_lyrae(time_d: Float, period_d: Float, amplitude_mag: Float, phase: Float) -> Float:
-    """Magnitude offsets of a pulsating star: a steep rise, a slow decline.
+    """Magnitude offsets of a pulsating star, with a steep rise and a slow decline.
 
     Parameters
     ----------

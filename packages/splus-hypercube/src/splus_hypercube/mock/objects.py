@@ -80,7 +80,7 @@ class Entries:
 
 @dataclass(slots=True)
 class CatalogueRows:
-    """Rows that a survey has published of one field.
+    """Rows of one field in a survey's catalogue.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ def _plant(
 
 
 def _some(rng: np.random.Generator, rows: Int, number: int) -> Int:
-    """A number of rows, but at least one where there are any."""
+    """A random choice of some rows, at least one of them where there are any."""
     if not len(rows):
         return rows
     return np.sort(rng.choice(rows, max(1, number), replace=False))

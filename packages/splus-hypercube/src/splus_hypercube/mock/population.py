@@ -1,8 +1,8 @@
-"""What stars, galaxies and quasars of the synthetic sky are like, before any of them is observed.
+"""The stars, galaxies and quasars of the synthetic sky with their intrinsic properties.
 
 Stars are dwarfs, giants and blue horizontal-branch stars of the thin disc, the thick disc and the
 halo; galaxies mix old and young stars, gas and dust; quasars differ in slope and line strength.
-Numbers follow counts at high galactic latitude in spirit, with more giants and quasars than the
+Their numbers are roughly those at high galactic latitude, with more giants and quasars than the
 real sky has, so that a small field holds enough of each to learn from.
 """
 
@@ -44,8 +44,8 @@ _FAINT_LIMIT = 21.3
 _SOLAR_LOGG = 4.438
 _SOLAR_RADIUS_PC = 2.2543e-8
 _HUBBLE_KM_S_MPC = 70.0
-# Proper motion (mas/yr), distance (pc) and radial velocity (km/s) of the fast stars of a field;
-# the first is like Barnard's star, whose motion is the largest known.
+# Proper motion (mas/yr), distance (pc) and radial velocity (km/s) of the fast stars of a field; the
+# first is like Barnard's star, which has the largest proper motion known.
 FAST_STARS = (
     (10_250.0, 6.0, -110.0),
     (4_800.0, 11.0, 140.0),
@@ -158,7 +158,7 @@ def draw_population(field: MockField, count: int) -> Population:
 
 
 def star_radius_pc(teff: Float, logg: Float) -> Float:
-    """Radii of stars from gravity and a mass that suits temperature and gravity, parsec."""
+    """Radii of stars, parsec, from their gravity and a typical mass for temperature and gravity."""
     dwarf = np.interp(
         np.nan_to_num(teff),
         [2700, 3000, 3300, 3700, 4400, 5200, 5772, 6500, 9000],
@@ -194,7 +194,7 @@ def _draw_stars(population: Population, rows: Int, rng: np.random.Generator) -> 
     giant_logg = 0.9 + (teff - 3950.0) / 1200.0 * 2.4 + 0.2 * rng.standard_normal(count)
     logg = np.where(giant, giant_logg, np.where(horizontal, 3.1, dwarf_logg))
     radius = star_radius_pc(teff, logg)
-    # The distance at which a black body of this size has this magnitude decides the population.
+    # The distance at which a black body of this size has the magnitude decides on disc or halo.
     middle = band("r").wavelength_angstrom
     surface = planck(np.array([middle]), teff)[:, 0] * middle**2 / LIGHT_ANGSTROM_S
     absolute = magnitude(surface * (radius / 10.0) ** 2)
@@ -242,7 +242,7 @@ def _draw_galaxies(population: Population, rows: Int, rng: np.random.Generator) 
     population.light[rows] = np.stack([old * rich, old * (1 - rich), intermediate, young], axis=1)
     width = 10.0 ** rng.normal(np.where(red, 0.0, 0.75), 0.25) * (1.0 + 5.0 * young)
     population.halpha_width[rows] = np.clip(width, 0.1, 220.0)
-    # Gas of low metallicity shines in [OIII], rich gas in [NII].
+    # Metal-poor gas is bright in [O III], metal-rich gas in [N II].
     oxygen = np.clip(rich + 0.15 * rng.standard_normal(count), 0.0, 1.0)
     ratios = [
         np.ones(count),

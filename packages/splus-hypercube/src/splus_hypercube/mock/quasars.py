@@ -1,4 +1,4 @@
-"""Spectra of quasars: a broken power law, broad and narrow emission lines, and the forest."""
+"""Spectra of quasars: a broken power law, broad and narrow lines, and the Lyman-alpha forest."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def quasar_spectra(grid: LogGrid, slope: Float, line_scale: Float, redshift: Flo
     Notes
     -----
     The forest is the mean transmission of Madau 1995, ApJ 441, 18, equation 12, for Lyman-alpha,
-    carried on to the Lyman limit, below which nothing is left.
+    used down to the Lyman limit, below which no light is left.
     """
     profiles, log_wavelength, bends = _templates(grid)
     log_flux = slope[:, None] * log_wavelength + bends

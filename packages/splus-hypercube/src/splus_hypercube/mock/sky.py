@@ -150,7 +150,7 @@ def make_sky(field: MockField, count: int) -> Sky:
     population.redshift[stars] = velocity[stars] / LIGHT_KM_S
     mags = magnitudes(population)
     _calibrate(population, mags)
-    # What is not a star has neither distance nor velocity, and does not move.
+    # Galaxies and quasars have neither distance nor velocity, and do not move.
     parallax = np.where(stars, 1000.0 / population.distance_pc, 0.0)
     pmra = np.where(stars, eastward * parallax / AU_PER_YEAR_KM_S, 0.0)
     pmdec = np.where(stars, northward * parallax / AU_PER_YEAR_KM_S, 0.0)

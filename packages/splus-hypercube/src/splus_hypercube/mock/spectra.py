@@ -1,4 +1,4 @@
-"""The one spectral energy distribution of each source, as it arrives above the atmosphere."""
+"""The spectral energy distribution of each source, as it arrives above the atmosphere."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _SCHEMA = pa.schema(
 
 
 def make_specz(sky: Sky, catalogue: SplusCatalogue) -> CatalogueRows:
-    """Redshifts that past surveys of a field have published.
+    """Redshifts of a field that earlier surveys have published.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Directions, small offsets, space motion and neighbours, for writing and judging the mock.
 
-The package's own astrometry is what the mock is there to test, so this code is separate from it.
+The mock tests the package's own astrometry and matching, so this code is separate from them.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ def neighbours(
     empty = np.zeros(0, dtype=np.int64)
     if not len(left) or not len(valid):
         return empty, empty, np.zeros(0)
-    # Two points closer than a chord differ by no more than it along any axis; north at the middle
-    # of the field spreads the sources well, at the pole too.
+    # Along any axis two points differ by no more than the chord between them. The direction of
+    # north at the middle of the field spreads the sources well, at the pole too.
     middle_ra, middle_dec = angles(left.mean(axis=0))
     axis = tangent_basis(middle_ra, middle_dec)[1]
     valid = valid[np.argsort(right[valid] @ axis, kind="stable")]

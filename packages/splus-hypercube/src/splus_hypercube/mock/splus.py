@@ -35,7 +35,7 @@ _EDGE_PX = 8.0
 
 @dataclass(slots=True)
 class SplusCatalogue:
-    """What the catalogue says of each source, in the order of its rows.
+    """The catalogue of a field.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def _shapes(sky: Sky, rng: np.random.Generator) -> list[fits.Column]:
     major = np.sqrt(core**2 + np.nan_to_num(intrinsic) ** 2) * scatter[0]
     minor = np.sqrt(core**2 + np.nan_to_num(intrinsic * ratio) ** 2) * scatter[1]
     theta = np.where(galaxy, population.position_angle, rng.uniform(-90.0, 90.0, len(sky)))
-    # What is longer is the major axis, whichever way noise has pushed it.
+    # The longer axis is the major one, also where noise has made it so.
     swapped = minor > major
     major, minor = np.where(swapped, minor, major), np.where(swapped, major, minor)
     fwhm = 2.3548 * np.sqrt(major * minor) * PIXEL_SCALE_ARCSEC / exposure.fwhm_arcsec

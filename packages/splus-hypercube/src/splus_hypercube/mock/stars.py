@@ -1,12 +1,12 @@
 """Spectra of stars from effective temperature, surface gravity, metallicity and alpha enhancement.
 
-A star shines as a black body seen through optical depths that follow its parameters as they do in
-real atmospheres: hydrogen lines and jumps peak near 9500 K and their wings and jump tell gravity;
-metal lines grow with metallicity and towards the blue and cool end; magnesium, sodium, calcium
-hydride and magnesium hydride grow with gravity in cool stars, the calcium triplet and cyanogen
-with its opposite; titanium oxide rises below 4000 K. The strengths are simple functions, not an
-atmosphere code: what counts is that every parameter has its own, smooth imprint. See Gray and
-Corbally 2009, Stellar Spectral Classification, for the trends.
+A star shines as a black body seen through optical depths that depend on its parameters as they do
+in real atmospheres: hydrogen lines and jumps peak near 9500 K, and their wings and jumps depend on
+gravity; metal lines grow with metallicity, towards the blue and in cool stars; magnesium, sodium,
+calcium hydride and magnesium hydride grow with gravity in cool stars, the calcium triplet and
+cyanogen weaken with it; titanium oxide appears below 4000 K. The strengths are simple functions,
+not those of an atmosphere code: what counts is that every parameter has a smooth effect of its own.
+See Gray and Corbally 2009, Stellar Spectral Classification, for the trends.
 """
 
 from __future__ import annotations

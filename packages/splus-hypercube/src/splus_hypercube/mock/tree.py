@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_common.errors import ConfigurationError, OutputError
+from splus_hypercube.configuration import MAX_CUTOUT_PX
 from splus_hypercube.mock.apogee import ApogeeRows, make_apogee, write_apogee
 from splus_hypercube.mock.desi import make_desi
 from splus_hypercube.mock.desi_files import write_tile
@@ -115,7 +116,7 @@ def write_mock(
     Raises
     ------
     ConfigurationError
-        If a number makes no sense, or the sources do not fit into the image.
+        If a number is out of range, or the sources do not fit into the image.
     OutputError
         If the folder exists or cannot be written.
     """
@@ -136,7 +137,7 @@ def write_mock(
         configuration = _CONFIGURATION.replace("<size>", str(cutout_size_px))
         (place / "hypercube.yaml").write_text(configuration)
         _flush(place)
-        # mkdtemp makes folders for their owner alone.
+        # Only their owner can read folders that mkdtemp makes.
         place.chmod(0o777 & ~_umask())
         place.rename(directory)
     except OSError as error:
@@ -157,6 +158,8 @@ def _check(fields: int, sources: int, image_size_px: int, seed: int, cutout_size
     ):
         if value < least:
             raise ConfigurationError(option, f"{value}", f"at least {least}")
+    if cutout_size_px > MAX_CUTOUT_PX:
+        raise ConfigurationError("--cutout-size", f"{cutout_size_px}", f"at most {MAX_CUTOUT_PX}")
 
 
 def _umask() -> int:
@@ -171,7 +174,7 @@ def _write_tree(place: Path, fields: tuple[MockField, ...], sources: int, progre
     ztf = HatsWriter(place / "ztf", "ztf_lightcurves", ZTF_SCHEMA, "objra", "objdec")
     apogee: list[ApogeeRows] = []
     specz: list[CatalogueRows] = []
-    # A tile that no field lies on, as in the survey's own list.
+    # The survey's own list also has tiles that no field lies on.
     tiles = ["TILEID,TILERA,TILEDEC,SURVEY,PROGRAM", "42,150.1000,32.5000,main,dark"]
     with (
         _GrowingTable(place / "truth.parquet") as truth,

@@ -121,7 +121,7 @@ def _matrix(arm: str) -> Float:
 
 
 def _measure(arm: str, truth: Float, rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Coefficients with noise that obeys the errors and correlations written beside them."""
+    """Coefficients with noise that follows the errors and correlations written beside them."""
     count = len(truth)
     first = np.abs(truth[:, 0])
     noise = np.sqrt((4e-4 * first) ** 2 + 8e-4 * first + 0.4**2)

@@ -145,11 +145,11 @@ def make_ztf(sky: Sky, catalogue: SplusCatalogue) -> ZtfObjects:
 def _objects(
     sky: Sky, entries: Entries, rng: np.random.Generator
 ) -> tuple[Int, Int, NDArray[np.bool_]]:
-    """Entry, band and whether it is the second CCD's, of each object."""
+    """For each object its entry, its band, and whether it is of the second CCD."""
     mags = np.stack([sky.mags[band][entries.template] for band in _BANDS], axis=1)
     mags += entries.fainter[:, None]
     listed = (mags < _LIMITS) & (rng.uniform(size=mags.shape) < _COVERAGE)
-    # What is listed at all has an object in at least one filter.
+    # Every entry has an object in at least one filter.
     listed[np.arange(len(entries)), np.argmin(mags - _LIMITS, axis=1)] |= ~listed.any(axis=1)
     row, band = np.nonzero(listed)
     twice = np.flatnonzero(rng.uniform(size=len(row)) < _SECOND_CCD)
@@ -195,7 +195,7 @@ def _epochs(
     mag[broken & (victim == 0)] = np.nan
     error[broken & (victim == 1)] = np.inf
     time[broken & (victim == 2)] = np.nan
-    # Some objects list their epochs in no order.
+    # The epochs of some objects are in no order.
     jumble = np.where(
         (rng.uniform(size=len(row)) < _UNSORTED)[which],
         rng.uniform(size=len(which)),

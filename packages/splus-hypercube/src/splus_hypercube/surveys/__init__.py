@@ -1,15 +1,13 @@
-"""The surveys, one module each behind one interface, in the order in which a field meets them."""
+"""The surveys behind one interface, in the order in which a field is matched to them."""
 
 from __future__ import annotations
 
 from splus_hypercube.configuration import Configuration
-from splus_hypercube.surveys.apogee import apogee_survey
 from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
 from splus_hypercube.surveys.desi import DesiSurvey
 from splus_hypercube.surveys.gaia import GaiaSurvey
 from splus_hypercube.surveys.gaia_xp import GaiaXpSurvey
-from splus_hypercube.surveys.specz import specz_survey
-from splus_hypercube.surveys.vista import vista_survey
+from splus_hypercube.surveys.static import apogee_survey, specz_survey, vista_survey
 from splus_hypercube.surveys.ztf import ZtfSurvey
 
 __all__ = ["Survey", "SurveyMatches", "Target", "configured_surveys"]

@@ -1,4 +1,4 @@
-"""DESI coadded spectra of good target fibres; of several coadds the best signal-to-noise."""
+"""DESI coadded spectra of good target fibres; of several, the one of the best signal-to-noise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from astropy import units as u
+from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
@@ -21,20 +23,16 @@ from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import FIELD_RADIUS_DEG, Field
 from splus_hypercube.matching import PositionIndex
 from splus_hypercube.region import SkyRegion
-from splus_hypercube.surveys.base import (
-    Survey,
-    SurveyMatches,
-    Target,
-    conform,
-    schema_of_files,
-)
+from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
+from splus_hypercube.surveys.columns import conform, match_fields, schema_of_files
 from splus_hypercube.surveys.desi_files import (
+    HEALPIX_ORDER,
     TILE_RADIUS_DEG,
+    any_coadd,
     healpix_coadds,
     redrock_beside,
     tile_coadds,
 )
-from splus_hypercube.surveys.match_columns import match_fields
 from splus_hypercube.surveys.nearest import BestRows, Candidates
 
 __all__ = ["ARMS", "DesiSurvey"]
@@ -60,7 +58,10 @@ _OPEN_FILES = 8
 
 
 def _fibermap_name(name: str) -> str:
-    """A FIBERMAP column's name in the hypercube, unlike any of a spectrum's in any case."""
+    """A FIBERMAP column's name in the hypercube.
+
+    Names are unique ignoring case, and ``desi_flux_r`` is a spectrum.
+    """
     return f"desi_fibermap_{name}" if name.upper().startswith("FLUX_") else f"desi_{name}"
 
 
@@ -84,7 +85,8 @@ class DesiSurvey(Survey):
 
     def _coadds(self, region: SkyRegion) -> list[Path]:
         if self.tiles is None:
-            return healpix_coadds(self.directory, region)
+            pixels = region.pixels_of_order(HEALPIX_ORDER).tolist()
+            return healpix_coadds(self.directory, pixels)
         return tile_coadds(
             self.directory,
             self.tiles,
@@ -92,9 +94,18 @@ class DesiSurvey(Survey):
         )
 
     def _coadds_of_run(self, fields: Sequence[Field]) -> list[Path]:
-        """All coadds that any field of the run could need."""
+        """All coadds that any field of the run could need; if there are none, any one."""
+        near = self._coadds_near(fields)
+        return near or any_coadd(self.directory, healpix=self.tiles is None)
+
+    def _coadds_near(self, fields: Sequence[Field]) -> list[Path]:
         if self.tiles is None:
-            return healpix_coadds(self.directory, None)
+            grid = HEALPix(nside=1 << HEALPIX_ORDER, order="nested")
+            pixels: set[int] = set()
+            for field in fields:
+                centre, radius = (field.ra * u.deg, field.dec * u.deg), FIELD_RADIUS_DEG * u.deg
+                pixels.update(grid.cone_search_lonlat(*centre, radius).tolist())
+            return healpix_coadds(self.directory, pixels)
         reach_arcsec = (TILE_RADIUS_DEG + FIELD_RADIUS_DEG) * ARCSEC_PER_DEG
         centres = PositionIndex([f.ra for f in fields], [f.dec for f in fields], reach_arcsec)
 
@@ -106,7 +117,7 @@ class DesiSurvey(Survey):
         return tile_coadds(self.directory, self.tiles, near_a_field)
 
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
-        """See `Survey.schema`; every coadd near a field has a say in the FIBERMAP columns."""
+        """See `Survey.schema`; the FIBERMAP columns are the union over all coadds near a field."""
         fixed: list[pa.Field] = []
         for name, kind in _REDROCK.items():
             field = pa.field(name, kind)
@@ -171,7 +182,7 @@ class DesiSurvey(Survey):
 
 
 class _DesiMatches(SurveyMatches):
-    """Best coadd of each source: its FIBERMAP row on disk, its spectrum read when asked for."""
+    """Best coadd of each source: FIBERMAP rows wait on disk, spectra are read when asked for."""
 
     def __init__(self, target: Target, survey: DesiSurvey, schema: pa.Schema) -> None:
         self.statistics = {}
@@ -242,7 +253,10 @@ class _DesiMatches(SurveyMatches):
         self._separation[taken] = separation[better]
 
     def _signal_to_noise(self, path: Path, file: FitsFile, count: int, rows: Int) -> Float:
-        """Signal-to-noise of some fibres: the pipeline's medians, else computed from the pixels."""
+        """Signal-to-noise of some fibres, -1 where unknown.
+
+        The mean over the arms of the pipeline's medians; without these the median over all pixels.
+        """
         if file.has("SCORES"):
             scores = file.table("SCORES")
             names = [f"MEDIAN_COADD_SNR_{arm.upper()}" for arm in ARMS]
@@ -302,12 +316,11 @@ class _DesiMatches(SurveyMatches):
         if redshifts["TARGETID"].null_count:
             raise InputError(path, "a null TARGETID", "an integer in every row")
         known = redshifts["TARGETID"].to_numpy()
+        if not len(known):
+            return {}
         order = np.argsort(known, kind="stable")
         wanted = identifiers.to_numpy()
-        place = np.searchsorted(known[order], wanted)
-        place = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(0, np.int64)
-        if not len(order):
-            return {}
+        place = order[np.minimum(np.searchsorted(known[order], wanted), len(order) - 1)]
         indices = pa.array(place, mask=known[place] != wanted)
         return {f"desi_{name}": redshifts[name].take(indices) for name in _REDROCK}
 
@@ -319,14 +332,15 @@ class _DesiMatches(SurveyMatches):
     def rows(self, start: int, stop: int) -> pa.Table:
         """See `SurveyMatches.rows`."""
         table = self._best.rows(start, stop)
-        file = self._file[start:stop]
-        names = [
-            None if number < 0 else self._files[number].relative_to(self._survey.directory)
-            for number in file.tolist()
-        ]
+        folder = self._survey.directory
+        names = {
+            number: self._files[number].relative_to(folder).as_posix()
+            for number in np.unique(self._file[start:stop]).tolist()
+            if number >= 0
+        }
         columns: dict[str, Any] = {
             "desi_desi_file": pa.array(
-                [None if name is None else name.as_posix() for name in names], pa.string()
+                [names.get(number) for number in self._file[start:stop].tolist()], pa.string()
             ),
             "desi_n_candidates": pa.array(self._candidates.count[start:stop]),
         }
@@ -368,7 +382,7 @@ class _DesiMatches(SurveyMatches):
         return columns
 
     def _opened(self, path: Path) -> FitsFile:
-        """An open coadd; only a few stay open."""
+        """An open coadd; the few used last stay open."""
         if path in self._open:
             self._open.move_to_end(path)
         else:

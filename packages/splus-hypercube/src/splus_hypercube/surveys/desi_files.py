@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
-from splus_hypercube.region import SkyRegion
 
-__all__ = ["TILE_RADIUS_DEG", "healpix_coadds", "redrock_beside", "tile_coadds"]
+__all__ = [
+    "HEALPIX_ORDER",
+    "TILE_RADIUS_DEG",
+    "any_coadd",
+    "healpix_coadds",
+    "redrock_beside",
+    "tile_coadds",
+]
 
 TILE_RADIUS_DEG = 1.7
-"""No fibre lies farther from its tile's centre (DESI Collaboration 2022, AJ 164, 207)."""
-TileFilter = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
+"""Largest distance of a fibre from its tile's centre (DESI Collaboration 2022, AJ 164, 207)."""
 HEALPIX_ORDER = 6
 """NSIDE 64, nested: the pixels of the DR1 layout."""
+# Tells from ra, dec (deg) which tiles are wanted.
+TileFilter = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
 _COADDS = ("coadd-*.fits", "coadd-*.fits.gz")
 
@@ -56,7 +63,12 @@ def tile_coadds(directory: Path, tiles: Path, keep: TileFilter) -> list[Path]:
     tiles : Path
         CSV with the columns ``TILEID``, ``TILERA``, ``TILEDEC`` (deg).
     keep : callable
-        Tells from the tiles' centres (deg) which are wanted.
+        Tells from ra, dec of the tiles' centres (deg) which tiles are wanted.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
 
     Raises
     ------
@@ -76,14 +88,19 @@ def tile_coadds(directory: Path, tiles: Path, keep: TileFilter) -> list[Path]:
     return sorted(set(paths))
 
 
-def healpix_coadds(directory: Path, region: SkyRegion | None) -> list[Path]:
-    """Coadds ``healpix/<survey>/<program>/<pix//100>/<pix>/coadd-*`` that overlap a region.
+def healpix_coadds(directory: Path, pixels: Collection[int]) -> list[Path]:
+    """Coadds ``healpix/<survey>/<program>/<pix//100>/<pix>/coadd-*`` of some pixels.
 
     Parameters
     ----------
     directory : Path
-    region : SkyRegion or None
-        None for all coadds.
+    pixels : collection of int
+        Nested pixels of `HEALPIX_ORDER`.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
 
     Raises
     ------
@@ -92,15 +109,16 @@ def healpix_coadds(directory: Path, region: SkyRegion | None) -> list[Path]:
     """
     root = directory / "healpix"
     _require_folder(root)
-    if region is None:
-        patterns = [f"*/*/*/*/{pattern}" for pattern in _COADDS]
-    else:
-        patterns = [
-            f"*/*/{pixel // 100}/{pixel}/{pattern}"
-            for pixel in region.pixels_of_order(HEALPIX_ORDER).tolist()
-            for pattern in _COADDS
-        ]
+    patterns = [f"*/*/{pixel // 100}/{pixel}/{pattern}" for pixel in pixels for pattern in _COADDS]
     return sorted({path for pattern in patterns for path in root.glob(pattern)})
+
+
+def any_coadd(directory: Path, *, healpix: bool) -> list[Path]:
+    """The first coadd of a layout, to tell the columns where a run needs none (list of Path)."""
+    depth = "healpix/*/*/*/*" if healpix else "*/*"
+    paths = (path for pattern in _COADDS for path in directory.glob(f"{depth}/{pattern}"))
+    first = min(paths, default=None)
+    return [] if first is None else [first]
 
 
 def redrock_beside(coadd: Path) -> Path | None:

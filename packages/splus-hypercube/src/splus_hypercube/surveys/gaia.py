@@ -15,9 +15,9 @@ from splus_hypercube.astrometry import propagate_epoch
 from splus_hypercube.catalogues import find_column, float_column
 from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import Field
-from splus_hypercube.surveys.base import Survey, SurveyMatches, Target, merge_schemas, prefixed
+from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
+from splus_hypercube.surveys.columns import match_fields, merge_schemas, prefixed
 from splus_hypercube.surveys.healpix_files import HealpixFile, list_healpix_files
-from splus_hypercube.surveys.match_columns import match_fields
 from splus_hypercube.surveys.nearest import NearestMatcher
 
 __all__ = ["GaiaMatches", "GaiaSurvey", "gaia_matches"]
@@ -33,7 +33,7 @@ _MOTION_COLUMNS = ("pmra", "pmdec", "parallax", "radial_velocity")
 
 
 class GaiaMatches(NearestMatcher):
-    """Gaia counterparts; they also tell their identifiers, by which XP spectra join."""
+    """Gaia counterparts, with their identifiers, by which XP spectra join."""
 
     def __init__(self, target: Target, radius_arcsec: float, schema: pa.Schema) -> None:
         super().__init__("gaia", target, radius_arcsec, schema)
@@ -85,10 +85,11 @@ class GaiaSurvey(Survey):
         return list_healpix_files(self.directory, "GaiaSource")
 
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
-        """See `Survey.schema`; the files of one Gaia release have one layout, the first tells."""
-        with open_ecsv(self._files()[0].path) as reader:
+        """See `Survey.schema`; all files of a Gaia release have one layout, the first tells it."""
+        path = self._files()[0].path
+        with open_ecsv(path) as reader:
             own = reader.schema
-        find_column(own, ["source_id"], self._files()[0].path)
+        find_column(own, ["source_id"], path)
         described = [
             describe_column(self.name, field.name, field, prefixed(self.name, field.name))
             for field in own
@@ -115,7 +116,7 @@ class GaiaSurvey(Survey):
         matches.finish(
             epoch_jyear=target.epoch_jyear,
             reference_epoch_jyear=GAIA_EPOCH_JYEAR,
-            pixels_without_file=int(self._uncovered(target)),
+            pixels_without_file=self._uncovered(target),
         )
         return matches
 
@@ -129,7 +130,7 @@ class GaiaSurvey(Survey):
 
 
 class _Block:
-    """Rows of a Gaia file near the field."""
+    """Those rows of a piece of a Gaia file that lie near the field."""
 
     def __init__(self, table: pa.Table, path: Path, target: Target) -> None:
         def column(name: str) -> NDArray[np.float64]:
@@ -148,7 +149,7 @@ class _Block:
     def at_epoch(
         self, epoch_jyear: float, rows: slice | NDArray[np.int64] = slice(None)
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions at an epoch: ra, dec in degrees."""
+        """Positions at an epoch, all or those of some rows: ra, dec in degrees."""
         pmra, pmdec, parallax, velocity = (values[rows] for values in self._motion)
         years = epoch_jyear - self._epoch[rows]
         return propagate_epoch(

@@ -13,7 +13,8 @@ from astro_common.ecsv import open_ecsv
 from astro_common.errors import InputError
 from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import Field
-from splus_hypercube.surveys.base import Survey, SurveyMatches, Target, conform, prefixed
+from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
+from splus_hypercube.surveys.columns import conform, prefixed
 from splus_hypercube.surveys.gaia import SOURCE_ID_LEVEL_8_BITS, gaia_matches
 from splus_hypercube.surveys.healpix_files import HealpixFile, list_healpix_files
 from splus_hypercube.surveys.nearest import BestRows
@@ -48,7 +49,7 @@ class GaiaXpSurvey(Survey):
         return list_healpix_files(self.directory, "XpContinuousMeanSpectrum")
 
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
-        """See `Survey.schema`; the first file tells."""
+        """See `Survey.schema`; all files have one layout, the first tells it."""
         path = self._files()[0].path
         with open_ecsv(path) as reader:
             own = reader.schema

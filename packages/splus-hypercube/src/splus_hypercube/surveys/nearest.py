@@ -1,4 +1,4 @@
-"""The nearest counterpart of every source, among rows that arrive file by file."""
+"""The counterpart of every source, among rows of a survey that arrive file by file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 from splus_hypercube.astrometry import offset_positions
 from splus_hypercube.matching import PositionIndex
 from splus_hypercube.spill import Spill
-from splus_hypercube.surveys.base import SurveyMatches, Target, conform
+from splus_hypercube.surveys.base import SurveyMatches, Target
+from splus_hypercube.surveys.columns import conform
 
 __all__ = ["BestRows", "Candidates", "NearestMatcher", "chance_matches"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+SHIFT_ARCSEC = 20.0
+"""Smallest shift of the false-match estimate: beyond the blends around a source."""
+
 _SOURCE, _CANDIDATE = "_source", "_candidate"
 
 
 class Candidates:
-    """Which sources have counterparts, how many, and how many they would have by chance.
+    """Which sources have candidates, how many, and how many would have one by chance.
 
     Parameters
     ----------
@@ -38,7 +42,7 @@ class Candidates:
         self._dec: list[Float] = []
 
     def find(self, ra: Float, dec: Float) -> tuple[Int, Int, Float]:
-        """Add a survey's objects and find their sources.
+        """Add some objects of a survey and find the sources within the radius of each.
 
         Parameters
         ----------
@@ -48,13 +52,13 @@ class Candidates:
         Returns
         -------
         source, row : ndarray of int64, shape (n_pairs,)
-            Rows of the target and of the objects.
+            Rows of the target and of the objects, in the order of the objects.
         separation_arcsec : ndarray of float64, shape (n_pairs,)
         """
         self._ra.append(ra)
         self._dec.append(dec)
         pairs = self.index.pairs(ra, dec)
-        # In the order of the objects, so that the outcome does not depend on the index's order.
+        # In the order of the objects, so that the result does not depend on that of the index.
         order = np.lexsort((pairs.indexed, pairs.query))
         source = pairs.indexed[order]
         np.add.at(self.count, source, 1)
@@ -103,10 +107,6 @@ def chance_matches(index: PositionIndex, ra: list[Float], dec: list[Float]) -> f
     return total / 4.0
 
 
-SHIFT_ARCSEC = 20.0
-"""Smallest shift of the false-match estimate: beyond the blends around a source."""
-
-
 class BestRows:
     """The rows of the best counterparts, kept on disk until they are asked for.
 
@@ -136,10 +136,18 @@ class BestRows:
         Parameters
         ----------
         source, row : ndarray of int64, shape (n,)
-            Candidate pairs; of one source at most one is `better`.
+            Candidates: rows of the target, and rows of what `values` knows.
         better : ndarray of bool, shape (n,)
+            Which to take; of one source at most one.
         values : callable
             Gives the table of the survey's rows asked for, in their order.
+
+        Raises
+        ------
+        InputError
+            If a value does not fit the schema.
+        OutputError
+            If the temporary file cannot be written.
         """
         source, row = source[better], row[better]
         if not len(source):
@@ -207,7 +215,7 @@ class NearestMatcher(SurveyMatches):
             Gives the table of the rows asked for, with the prefixed column names.
         """
         source, row, separation = self._candidates.find(ra, dec)
-        # Nearest first within a source; on a tie the earlier row, and an earlier file wins.
+        # Nearest first within a source. On a tie the earlier row wins, and so does an earlier file.
         order = np.lexsort((row, separation, source))
         source, row, separation = source[order], row[order], separation[order]
         first = np.ones(len(source), dtype=bool)
@@ -218,7 +226,7 @@ class NearestMatcher(SurveyMatches):
         self._best.offer(source, row, better, values)
 
     def finish(self, **statistics: Any) -> NearestMatcher:
-        """Estimate the false matches once all rows are in; extra statistics are kept beside."""
+        """Estimate the false matches once all rows are in; further statistics are kept too."""
         self.statistics = {**self._candidates.statistics(), **statistics}
         return self
 

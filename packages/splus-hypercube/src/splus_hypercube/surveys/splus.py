@@ -18,10 +18,14 @@ from astro_common.fits import open_fits
 from astro_common.fits.celestial import celestial_wcs
 from splus_hypercube.astrometry import ARCSEC_PER_DEG
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
-from splus_hypercube.configuration import Configuration
+from splus_hypercube.configuration import (
+    FIRST_EPOCH_JYEAR,
+    LAST_EPOCH_JYEAR,
+    Configuration,
+)
 from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import Field
-from splus_hypercube.surveys.base import schema_of_files
+from splus_hypercube.surveys.columns import schema_of_files
 
 __all__ = [
     "BandImage",
@@ -49,7 +53,7 @@ _PHOTOMETRIC_CARDS = (
 
 @dataclass(frozen=True)
 class BandImage:
-    """A band of a field.
+    """The image of a field in one band.
 
     Attributes
     ----------
@@ -94,7 +98,7 @@ def catalogue_positions(catalogue: Catalogue, path: Path) -> tuple[Float, Float]
     Raises
     ------
     InputError
-        If a declination is not one.
+        If the columns are missing or no numbers, or a declination is beyond a pole.
     """
     names = [find_column(catalogue.schema, [name], path) for name in ("ra", "dec")]
     table = catalogue.read(names)
@@ -106,12 +110,18 @@ def catalogue_positions(catalogue: Catalogue, path: Path) -> tuple[Float, Float]
 
 
 def list_images(configuration: Configuration, field: str, bands: Sequence[str]) -> list[BandImage]:
-    """The image of each band, None for a band without a file."""
+    """The images of a field, one entry per band, also where there is no file."""
     return [BandImage(band, configuration.image_path(field, band)) for band in bands]
 
 
 def read_image_header(path: Path) -> Header:
-    """Header of the image in a file: HDU 1 of a compressed file, HDU 0 of a plain one."""
+    """Header of the image in a file, HDU 1 of a compressed file and HDU 0 of a plain one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or holds no image.
+    """
     with open_fits(path) as file:
         return file.image().header
 
@@ -123,12 +133,17 @@ def _photometric_cards(header: Header) -> dict[str, object]:
 
 
 def image_summary(path: Path) -> dict[str, object]:
-    """What a reader of cutouts needs to know of their image.
+    """What a reader of cutouts needs to know about their image.
 
     Returns
     -------
     dict
         ``pixel_scale_arcsec`` (mean of both axes) and the photometric cards of the header.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has no celestial WCS.
     """
     header = read_image_header(path)
     scales = proj_plane_pixel_scales(celestial_wcs(header, path)) * ARCSEC_PER_DEG
@@ -141,7 +156,7 @@ def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:
     Parameters
     ----------
     headers : sequence of (Path, Header)
-        MJD-OBS, MJD or DATE-OBS (UTC) is read.
+        Of each, the first of MJD-OBS, MJD and DATE-OBS (UTC) that it has is read.
 
     Returns
     -------
@@ -151,7 +166,7 @@ def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:
     Raises
     ------
     InputError
-        If no header tells, or a date cannot be understood.
+        If no header has a date, or one is no date of 1900 to 2100.
     """
     years = []
     for path, header in headers:
@@ -159,10 +174,18 @@ def image_epoch_jyear(headers: Sequence[tuple[Path, Header]]) -> float:
             if header.get(key) in (None, ""):
                 continue
             try:
-                time = Time(header[key], format=style, scale="utc")
-                years.append(float(time.jyear))
+                year = float(Time(header[key], format=style, scale="utc").jyear)
             except (ValueError, TypeError) as error:
                 raise InputError(path, f"{key} is {header[key]!r}", "a date") from error
+            # A zero for an unknown date is a day of 1858, a Julian date the year 8600.
+            if not FIRST_EPOCH_JYEAR <= year <= LAST_EPOCH_JYEAR:
+                raise InputError(
+                    path,
+                    f"{key} is {header[key]!r}, the year {year:.1f}",
+                    "the date of the observation",
+                    "mend the header or give splus.epoch_jyear in the configuration",
+                )
+            years.append(year)
             break
     if not years:
         where = headers[0][0] if headers else "splus.images"

@@ -1,4 +1,4 @@
-"""Catalogues of fixed positions in one file: APOGEE, spectroscopic redshifts, VISTA."""
+"""Surveys whose positions hold at any epoch: APOGEE, spectroscopic redshifts, VISTA."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from astro_common.errors import InputError
 from splus_hypercube.catalogues import Catalogue, find_column, float_column, open_catalogue
 from splus_hypercube.descriptions import describe_column
 from splus_hypercube.fields import Field
-from splus_hypercube.surveys.base import Survey, SurveyMatches, Target, prefixed, schema_of_files
-from splus_hypercube.surveys.match_columns import match_fields
+from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
+from splus_hypercube.surveys.columns import match_fields, prefixed, schema_of_files
 from splus_hypercube.surveys.nearest import NearestMatcher
 
-__all__ = ["StaticCatalogueSurvey"]
+__all__ = ["StaticCatalogueSurvey", "apogee_survey", "specz_survey", "vista_survey"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-# Whether a row may match at all, by (catalogue, path).
+# Tells from a catalogue and its path which rows may match at all.
 RowFilter = Callable[[Catalogue, Path], NDArray[np.bool_]]
+
+# EXTRATARG bit 4: not the main observation of the star (SDSS DR17 bitmask APOGEE_EXTRATARG).
+_APOGEE_DUPLICATE = 1 << 4
 
 
 @lru_cache(maxsize=4)
@@ -31,8 +35,8 @@ def _positions(
 ) -> tuple[Int, Float, Float]:
     """Rows of a catalogue that may match, with their positions.
 
-    Kept between the fields of one process, since APOGEE and the redshifts are one file for the
-    whole sky; the size and time of the file are part of the key.
+    Kept between the fields of one process: APOGEE and the redshifts are one file each for the whole
+    sky. The size and time of the file are arguments so that a changed file is read again.
     """
     with open_catalogue(path) as catalogue:
         ra_name, dec_name = (find_column(catalogue.schema, choice, path) for choice in names)
@@ -54,7 +58,7 @@ class StaticCatalogueSurvey(Survey):
     ra_names, dec_names : tuple of str
         What the position columns may be called.
     keep : callable, optional
-        Gives the rows of a catalogue that may match; all by default.
+        Tells which rows of a catalogue may match; all by default.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class StaticCatalogueSurvey(Survey):
             )
 
     def schema(self, fields: Sequence[Field]) -> pa.Schema:
-        """See `Survey.schema`; every file that exists has a say."""
+        """See `Survey.schema`; the union over the files of all fields."""
         paths = list(dict.fromkeys(self.path_of(field.name) for field in fields))
         return schema_of_files(self.name, paths, self.file_schema, extra=match_fields(self.name))
 
@@ -119,3 +123,61 @@ class StaticCatalogueSurvey(Survey):
 
 def _every_row(catalogue: Catalogue, _path: Path) -> NDArray[np.bool_]:
     return np.ones(catalogue.num_rows, dtype=bool)
+
+
+def apogee_survey(file: Path, radius_arcsec: float) -> StaticCatalogueSurvey:
+    """The APOGEE DR17 allStar file as a survey, without its duplicate observations.
+
+    Parameters
+    ----------
+    file : Path
+        FITS, HDU 1, with ``RA``, ``DEC`` in degrees and the bits ``EXTRATARG``.
+    radius_arcsec : float
+    """
+    return StaticCatalogueSurvey(
+        "apogee", lambda _field: file, radius_arcsec, keep=_main_observations
+    )
+
+
+def _main_observations(catalogue: Catalogue, path: Path) -> NDArray[np.bool_]:
+    name = find_column(catalogue.schema, ["EXTRATARG"], path)
+    column = catalogue.read([name])[name]
+    if not pa.types.is_integer(column.type):
+        raise InputError(path, f"{name} of type {column.type}", "integer bits")
+    return np.asarray((column.fill_null(0).to_numpy() & _APOGEE_DUPLICATE) == 0)
+
+
+def specz_survey(file: Path, radius_arcsec: float) -> StaticCatalogueSurvey:
+    """A compilation of spectroscopic redshifts as a survey.
+
+    Parameters
+    ----------
+    file : Path
+        Parquet or FITS with ``RA``, ``DEC`` in degrees.
+    radius_arcsec : float
+    """
+    return StaticCatalogueSurvey(
+        "specz",
+        lambda _field: file,
+        radius_arcsec,
+        ra_names=("RA", "RAJ2000", "ra_deg"),
+        dec_names=("DEC", "DEJ2000", "DECJ2000", "dec_deg"),
+    )
+
+
+def vista_survey(template: str, radius_arcsec: float) -> StaticCatalogueSurvey:
+    """VISTA photometry (VHS DR5), one file per field, as a survey.
+
+    Parameters
+    ----------
+    template : str
+        Path with ``{field}``; Parquet or FITS with ``ra2000``, ``dec2000`` in degrees.
+    radius_arcsec : float
+    """
+    return StaticCatalogueSurvey(
+        "vista",
+        lambda field: Path(template.format(field=field)),
+        radius_arcsec,
+        ra_names=("ra2000", "RAJ2000", "ra"),
+        dec_names=("dec2000", "DEJ2000", "dec"),
+    )

@@ -1,4 +1,4 @@
-"""ZTF light curves from a HATS or HiPSCat tree: every object within the radius, merged by band."""
+"""ZTF light curves from a HATS or HiPSCat tree: all objects within the radius, merged by band."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from splus_hypercube.catalogues import find_column, float_column
 from splus_hypercube.fields import Field
 from splus_hypercube.spill import Spill
 from splus_hypercube.surveys.base import Survey, SurveyMatches, Target
-from splus_hypercube.surveys.match_columns import match_fields
+from splus_hypercube.surveys.columns import match_fields
 from splus_hypercube.surveys.nearest import Candidates
 
 __all__ = ["ZTF_FILTERS", "ZtfSurvey"]
@@ -46,12 +46,14 @@ def _list_partitions(root: Path) -> dict[tuple[int, int], tuple[Path, ...]]:
         raise InputError(root, "no such folder", "a HATS tree with Norder=k folders")
     found: dict[tuple[int, int], tuple[Path, ...]] = {}
     for path in sorted(base.glob("Norder=*/Dir=*/Npix=*")):
-        match = re.fullmatch(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(\.parquet)?", _below(path, base))
+        name = path.relative_to(base).as_posix()
+        match = re.fullmatch(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(\.parquet)?", name)
         if match is None:
             continue
         # HATS may also make a partition a folder of files.
         files = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
         found[int(match[1]), int(match[2])] = files
+    # What the catalogue lists and the disk lacks must fail the fields that need it.
     listed = root / "partition_info.csv"
     if listed.exists():
         for order, pixel in _listed_partitions(listed):
@@ -60,10 +62,6 @@ def _list_partitions(root: Path) -> dict[tuple[int, int], tuple[Path, ...]]:
     if not found:
         raise InputError(root, "no partition", "Norder=<k>/Dir=<d>/Npix=<pixel>.parquet below it")
     return found
-
-
-def _below(path: Path, base: Path) -> str:
-    return path.relative_to(base).as_posix()
 
 
 def _listed_partitions(path: Path) -> list[tuple[int, int]]:
@@ -143,7 +141,8 @@ class ZtfSurvey(Survey):
         for files in self._partitions.values():
             for path in files:
                 try:
-                    own = _open(path).schema_arrow
+                    with _open(path) as file:
+                        own = file.schema_arrow
                     names = {value: find_column(own, [value], path) for value in _VALUES}
                     kinds = {value: own.field(name).type for value, name in names.items()}
                     for value, kind in kinds.items():
@@ -166,9 +165,9 @@ class ZtfSurvey(Survey):
         """See `Survey.match`."""
         matches = _ZtfMatches(target, self.radius_arcsec, self.bad_catflags, schema)
         for path in self.inputs(target):
-            file = _open(path)
-            for group in range(file.metadata.num_row_groups):
-                self._add_group(file, group, path, target, matches)
+            with _open(path) as file:
+                for group in range(file.metadata.num_row_groups):
+                    self._add_group(file, group, path, target, matches)
         return matches.finish()
 
     def _add_group(
@@ -183,18 +182,17 @@ class ZtfSurvey(Survey):
         source, row, separation = matches.candidates.find(ra[near], dec[near])
         if not len(source):
             return
-        names = {
-            name: find_column(own, [name], path)
-            for name in ("objectid", "filterid", *_VALUES, "catflags")
-            if name != "catflags" or "catflags" in (item.lower() for item in own.names)
-        }
+        wanted = ["objectid", "filterid", *_VALUES]
+        if "catflags" in (name.lower() for name in own.names):
+            wanted.append("catflags")
+        names = {name: find_column(own, [name], path) for name in wanted}
         table = _read(file, group, list(names.values()), path).take(pa.array(near[row]))
         matches.add(source, separation, table.rename_columns(list(names)), path)
 
 
 def _open(path: Path) -> pq.ParquetFile:
     with parquet_errors(path):
-        # One file by itself: the Norder in the path would clash with a column of that name.
+        # Not as a data set: the Norder in the path would clash with a column of that name.
         return pq.ParquetFile(path)
 
 
@@ -236,9 +234,9 @@ class _ZtfMatches(SurveyMatches):
                 except pa.ArrowException as error:
                     raise InputError(path, f"column {name} ({error})", f"{kind}") from error
         if "catflags" not in lists:
-            zero = lists["mag"]
+            mag = lists["mag"]
             lists["catflags"] = pa.ListArray.from_arrays(
-                zero.offsets, pa.array(np.zeros(len(zero.values), np.int64)), mask=zero.is_null()
+                mag.offsets, pa.array(np.zeros(len(mag.values), np.int64)), mask=mag.is_null()
             )
         self._check_aligned(lists, objects, path)
         try:
@@ -347,7 +345,7 @@ class _ZtfMatches(SurveyMatches):
 
 
 def _lengths(lists: pa.Array) -> Int:
-    """Lengths of the lists; 0 for a null list (ndarray of int64)."""
+    """Length of each list, 0 for null (ndarray of int64)."""
     return np.asarray(pc.list_value_length(lists).fill_null(0), dtype=np.int64)
 
 

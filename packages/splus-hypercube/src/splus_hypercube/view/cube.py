@@ -1,4 +1,4 @@
-"""A hypercube opened for looking at it: its footer, single columns, single rows."""
+"""An open hypercube: its footer, single columns, single rows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astro_common.errors import InputError
-from astro_common.parquet import check_parquet, field_metadata, parquet_errors
+from astro_common.parquet import field_metadata, parquet_errors
 from splus_hypercube.catalogues import find_column, float_column
-from splus_hypercube.schema import METADATA_KEY
+from splus_hypercube.inspection import cube_metadata
 
 __all__ = ["Cube", "open_cube"]
 
@@ -89,7 +89,7 @@ class Cube:
         return name if name in self.schema.names else self._by_lower_name.get(name.lower())
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Whole columns by their exact names; not for cutouts."""
+        """Whole columns by their exact names; cutouts would fill the memory."""
         with parquet_errors(self.path):
             return self._file.read(columns=list(names))
 
@@ -142,8 +142,8 @@ class Cube:
         row : int
             From 0 to ``num_rows - 1``.
         names : sequence of str
-            Columns by their exact names. Cutouts are best asked for one by one: what is read at
-            once is held at once.
+            Columns by their exact names. Cutouts are best read one by one: the whole row group
+            of every column is in memory meanwhile.
 
         Returns
         -------
@@ -176,11 +176,8 @@ def open_cube(path: Path) -> Iterator[Cube]:
     InputError
         If the file is missing, damaged or no hypercube.
     """
-    metadata = check_parquet(path)
-    own = metadata.get(METADATA_KEY)
-    if not isinstance(own, dict):
-        raise InputError(path, f"no {METADATA_KEY} in the footer", "a hypercube")
+    metadata = cube_metadata(path)
     with parquet_errors(path):
         file = pq.ParquetFile(path)
     with file:
-        yield Cube(path, file, own)
+        yield Cube(path, file, metadata)

@@ -29,8 +29,8 @@ class Stretch:
     """An asinh stretch of the signal above the sky in units of the sky noise.
 
     Every band has its own sky level (median) and noise (1.4826 times the median absolute
-    deviation); what follows is the same for all bands, so that their images may be compared. The
-    form is that of Lupton et al. 2004, PASP 116, 133, equation 1.
+    deviation); the stretch itself is the same for all bands, so that their images can be compared.
+    Its form is that of Lupton et al. 2004, PASP 116, 133, equation 1.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class Stretch:
     Attributes
     ----------
     brightest_sigma : float
-        What is shown as brightest: the 99.5th percentile in the middle of the cutouts, where the
-        source is, over all bands, and no less than 15. Brighter neighbours saturate.
+        The signal shown as brightest: the largest 99.5th percentile of any band in the middle of
+        the cutouts, where the source is, but no less than 15. Brighter neighbours saturate.
     """
 
     def __init__(self, images: Sequence[Image]) -> None:
@@ -158,7 +158,7 @@ def _draw_image(panel: Axes, image: Image, stretch: Stretch, theme: Theme) -> No
 
 
 def _mark_source(panel: Axes, offset_px: tuple[float, float], size: int, theme: Theme) -> None:
-    """Two ticks that point at the source and leave it free."""
+    """Two ticks that point at the source and do not cover it."""
     x, y = (size // 2 + offset for offset in offset_px)
     near, far = 0.06 * size, 0.16 * size
     panel.plot([x + near, x + far], [y, y], color=theme.vermilion, linewidth=1.3, zorder=3)

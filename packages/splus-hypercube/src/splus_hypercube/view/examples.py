@@ -1,4 +1,4 @@
-"""Sources that show what a hypercube holds."""
+"""Sources that are good examples of what a hypercube holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from splus_hypercube.view.matches import SURVEY_TITLES
 
 __all__ = ["Example", "best_covered"]
 
-# Sources of a class whose cutouts are looked at, for each that is wanted.
+# Candidates of a class for each example that is wanted; their cutouts are looked at.
 _LOOKED_AT = 4
 
 
@@ -48,7 +48,7 @@ class Example:
 
 
 def best_covered(paths: Sequence[Path], count: int) -> list[Example]:
-    """The sources that most surveys know.
+    """The sources with counterparts in most surveys.
 
     Parameters
     ----------

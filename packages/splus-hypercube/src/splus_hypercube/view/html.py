@@ -1,4 +1,4 @@
-"""The few pieces of HTML that a report is made of; all text is escaped here."""
+"""The pieces of HTML that a report is made of; all text is escaped here."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def paragraph(text: str, style: str = "") -> str:
 
 
 def image(light_png: bytes, dark_png: bytes, description: str, caption: str) -> str:
-    """A figure that is part of the page, in one form for a light and one for a dark ground."""
+    """A figure embedded in the page, in one version for a light and one for a dark ground."""
     light, dark = (
         f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
         for png in (light_png, dark_png)

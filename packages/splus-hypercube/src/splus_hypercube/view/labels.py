@@ -1,4 +1,4 @@
-"""Labels along an axis that do not run into each other."""
+"""Text in figures: numbers with their errors, and labels that do not run into each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_minus_signs(text: str) -> str:
 
 
 def measured(value: float, error: float | None, least_digits: int) -> str:
-    """A value with its error, to the second significant digit of the error.
+    """Write a value with its error, to the second significant digit of the error.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def measured(value: float, error: float | None, least_digits: int) -> str:
     error : float or None
         None or 0 if it is not known.
     least_digits : int
-        Digits after the point that are shown in any case.
+        Smallest number of digits after the decimal point; there are 9 at most.
     """
     digits = least_digits
     if error is not None and 0.0 < error < np.inf:
@@ -88,9 +88,9 @@ def label_above(
     texts : sequence of str
     theme : Theme
     gap : float
-        Least distance of labels as a fraction of the axes' width.
+        Least distance between labels, as a fraction of the width of the axes.
     colours : sequence of str, optional
-        Of each label; the ink by default.
+        Colour of each label; the theme's ink by default.
     """
     to_axes = axes.transData + axes.transAxes.inverted()
     places = to_axes.transform([(x, axes.get_ylim()[0]) for x in positions])[:, 0]

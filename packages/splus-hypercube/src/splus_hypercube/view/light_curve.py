@@ -41,7 +41,7 @@ class LightCurve:
 
 
 def light_curves(source: Source) -> list[LightCurve]:
-    """The light curves of a source, of the bands that have any epoch."""
+    """The light curves of a source in the bands that have any epoch."""
     curves = []
     for band in ("g", "r", "i"):
         values = [source.array(f"ztf_{name}_{band}") for name in ("hmjd", "mag", "magerr")]
@@ -74,7 +74,7 @@ def draw_light_curve(axes: Axes, curve: LightCurve, theme: Theme) -> None:
         elinewidth=0.6,
         label=f"{len(curve.mag)} epochs" if len(curve.mag) > 1 else "1 epoch",
     )
-    # One bad epoch must not flatten all the others, nor noise fill the panel of a constant star.
+    # One bad epoch must not flatten all others, and noise must not fill a constant star's panel.
     reach = np.minimum(curve.magerr, _LARGEST_ERROR_SHOWN_MAG)
     faint, bright = float((curve.mag + reach).max()), float((curve.mag - reach).min())
     missing = max(_LEAST_RANGE_MAG - (faint - bright), 0.0)

@@ -1,4 +1,4 @@
-"""What each survey says about a source, in a line that a person can judge."""
+"""The counterparts of a source, one line of values per survey."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SURVEY_TITLES: Mapping[str, str] = {
 }
 """The surveys other than S-PLUS, in the order of their columns."""
 
-# The column with the identifier that the survey itself goes by.
+# The column with the survey's own identifier.
 _IDENTIFIERS = {
     "gaia": "gaia_source_id",
     "gaiaxp": "gaiaxp_source_id",

@@ -14,7 +14,7 @@ from splus_hypercube.view.theme import Theme
 
 __all__ = ["Magnitude", "draw_photometry", "splus_magnitudes", "vista_magnitudes"]
 
-# Kinds of magnitude in S-PLUS catalogues, the one meant for the total flux of a point source first.
+# Kinds of magnitude in S-PLUS catalogues in order of preference; pstotal is that of point sources.
 _SPLUS_KINDS = ("pstotal", "auto", "petro", "iso")
 # S-PLUS writes 99 where a flux is not positive, other catalogues -99 or -999.
 _PLAUSIBLE_MAG = (0.0, 40.0)
@@ -65,7 +65,7 @@ def splus_magnitudes(source: Source) -> tuple[str, list[Magnitude], list[str]]:
     measured : list of Magnitude
         By wavelength.
     not_measured : list of str
-        Bands that the catalogue has without a measured value for this source.
+        Bands of the catalogue in which this source has no measured value.
     """
     for kind in _SPLUS_KINDS:
         columns = [(band, f"mag_{kind}_{band.catalogue_name}") for band in BANDS]
@@ -181,7 +181,7 @@ def _set_limits(axes: Axes, magnitudes: list[Magnitude]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(_TICKS_ANGSTROM))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.0f}"))
-    # An error of a magnitude or more says "hardly detected"; it must not flatten all the others.
+    # An error of a magnitude or more means "hardly detected"; it must not flatten all others.
     faint = max(m.mag + min(m.error_mag or 0.0, 1.0) for m in magnitudes)
     bright = min(m.mag - min(m.error_mag or 0.0, 1.0) for m in magnitudes)
     margin = max(0.12 * (faint - bright), 0.1)

@@ -76,7 +76,7 @@ def source_png(
     Returns
     -------
     bytes
-        PNG, without any date or name of a program.
+        PNG, without a date or the name of a program.
     """
     with drawing(theme):
         figure = draw_source(source, theme)
@@ -96,7 +96,7 @@ def draw_source(source: Source, theme: Theme = LIGHT) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        13 inches wide and as high as the source's data need; it belongs to no pyplot state.
+        13 inches wide and as high as the source's data need; unknown to pyplot.
     """
     with drawing(theme):
         figure = _Layout(source, theme).figure()

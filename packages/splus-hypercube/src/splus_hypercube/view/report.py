@@ -20,7 +20,7 @@ from splus_hypercube.view.plots import source_png
 from splus_hypercube.view.report_sections import (
     counted,
     field_table,
-    filling_section,
+    fill_rate_section,
     match_section,
     provenance_section,
     sized,
@@ -45,7 +45,7 @@ _SECTIONS = (
     ("notes", "Notes and warnings"),
     ("truth", "Comparison with the truth"),
     ("matches", "Matches"),
-    ("filling", "Filled columns"),
+    ("fill-rates", "Fill rates"),
     ("sources", "Example sources"),
     ("provenance", "Provenance"),
 )
@@ -76,7 +76,7 @@ def write_report(
     Raises
     ------
     InputError
-        If a file is no whole hypercube.
+        If a file is missing, damaged or no hypercube, or none is given.
     OutputError
         If the report exists or cannot be written.
     """
@@ -95,7 +95,7 @@ def _report(cubes: Sequence[Path], truth: Sequence[SurveyComparison] | None, tit
         "notes": _notes(statistics),
         "truth": "" if truth is None else truth_section(truth),
         "matches": match_section(statistics, surveys, synthetic=bool(synthetic)),
-        "filling": filling_section(statistics, surveys),
+        "fill-rates": fill_rate_section(statistics, surveys),
         "sources": _sources(cubes),
         "provenance": provenance_section(statistics),
     }

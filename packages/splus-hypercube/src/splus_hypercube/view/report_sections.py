@@ -1,4 +1,4 @@
-"""The sections of a report that are tables: fields, truth, matches, filling, provenance."""
+"""The sections of a report that are tables: fields, truth, matches, fill rates, provenance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from splus_hypercube.view.statistics import CubeStatistics, SurveyStatistics
 __all__ = [
     "counted",
     "field_table",
-    "filling_section",
+    "fill_rate_section",
     "match_section",
     "provenance_section",
     "sized",
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def counted(value: int) -> str:
-    """A count with its thousands apart."""
+    """A count with a comma at the thousands."""
     return f"{value:,}"
 
 
@@ -111,8 +111,8 @@ def match_section(
     parts = [
         paragraph(
             "The nearest object within the radius is the counterpart. The false-match rate is the "
-            "number of sources with a counterpart after the survey's objects were shifted, mean of "
-            "four directions, over the number of matches."
+            "number of sources with a counterpart after the survey's objects were shifted, a mean "
+            "over four directions, divided by the number of matches."
         ),
         _match_table(surveys),
     ]
@@ -182,10 +182,10 @@ def _matches_by_field(
     return table(headings, rows)
 
 
-def filling_section(
+def fill_rate_section(
     statistics: Sequence[CubeStatistics], surveys: Sequence[SurveyStatistics]
 ) -> str:
-    """How full the columns are, by survey and one by one."""
+    """The share of rows in which the columns have values, by survey and one by one."""
     columns = _pooled_columns(statistics)
     matched = {survey.survey: survey.fraction for survey in surveys}
     names = [name for name in ("splus", *SURVEY_TITLES) if name in {c["survey"] for c in columns}]
@@ -193,8 +193,8 @@ def filling_section(
         "Survey",
         number("Columns"),
         number("Empty columns"),
-        number("Median filling"),
-        number("Median filling of matched rows"),
+        number("Median fill rate"),
+        number("Median fill rate of matched rows"),
     ]
     rows: list[list[str | Cell]] = []
     details = []
@@ -219,8 +219,8 @@ def filling_section(
     return "\n".join(
         [
             paragraph(
-                "A column is filled in a row where its value is not null. The second median is "
-                "relative to the rows with a counterpart in that survey."
+                "The fill rate of a column is the share of rows in which it is not null. The "
+                "second median is relative to the rows with a counterpart in that survey."
             ),
             table(headings, rows),
             *details,
@@ -229,7 +229,7 @@ def filling_section(
 
 
 def _pooled_columns(statistics: Sequence[CubeStatistics]) -> list[dict[str, Any]]:
-    """Columns of all files with their filling over all rows."""
+    """Columns of all files with their fill rates over all rows."""
     columns: dict[str, dict[str, Any]] = {}
     filled: dict[str, float] = {}
     rows: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Histograms of match separations with what chance alone would give."""
+"""Histograms of match separations beside those expected by chance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from splus_hypercube.view.theme import Theme, drawing
 
 __all__ = ["separation_svg"]
 
-# Colours that stand for those of the page, which fills them in by its own style sheet.
+# Placeholders, replaced by the colours of the page's style sheet.
 _PAGE = Theme(
     ground="#fe0001",
     ink="#fe0002",
@@ -50,7 +50,7 @@ def separation_svg(surveys: Sequence[SurveyStatistics], *, synthetic: bool) -> s
     ----------
     surveys : sequence of SurveyStatistics
     synthetic : bool
-        Whether the figure shall say that the data are simulated.
+        Whether to say in the figure that the data are simulated.
 
     Returns
     -------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Source:
         The hypercube's own JSON of the footer.
     values : mapping of str to object
         By column name: a number, a text, or None for null; an ndarray of the file's float type
-        for a list of floats; a tuple for any other list. Cutouts are in `cutouts`.
+        for a list of floats; a tuple for any other list. Cutouts are in `cutouts` instead.
     cutouts : mapping of str to ndarray of float32, shape (size_px, size_px), or None
         By band; None where the file has null.
     """
@@ -45,7 +46,10 @@ class Source:
     metadata: Mapping[str, Any]
     values: Mapping[str, Any]
     cutouts: Mapping[str, NDArray[np.float32] | None]
-    _by_lower_name: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _by_lower_name(self) -> Mapping[str, str]:
+        return {name.lower(): name for name in reversed(list(self.values))}
 
     @property
     def field_name(self) -> str:
@@ -68,7 +72,7 @@ class Source:
         return name in self.values or name.lower() in self._by_lower_name
 
     def number(self, name: str) -> float | None:
-        """A finite number, or None."""
+        """A value as a finite number, or None."""
         value = self.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
@@ -82,11 +86,11 @@ class Source:
         return np.asarray(value, dtype=np.float64)
 
     def has(self, survey: str) -> bool:
-        """Whether the file has columns of a survey."""
+        """Whether the hypercube was built with a survey."""
         return survey in self.metadata.get("surveys", {})
 
     def offset_px(self, band: str) -> tuple[float, float]:
-        """Position of the source relative to the central pixel of a band's cutout (x, y)."""
+        """Offset of the source from the pixel at index size // 2 of a band's cutout: x, y."""
         offsets = []
         for own, common in zip(offset_columns(band), offset_columns(), strict=True):
             value = self.number(own)
@@ -157,7 +161,6 @@ def read_row(cube: Cube, row: int) -> Source:
         metadata=cube.metadata,
         values=values,
         cutouts=cutouts,
-        _by_lower_name={name.lower(): name for name in reversed(list(values))},
     )
 
 

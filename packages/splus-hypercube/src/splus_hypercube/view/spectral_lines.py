@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Greek letters are what these lines are called
-"""Spectral lines worth a mark in the spectrum of a star, a galaxy or a quasar.
+"""Spectral lines to mark in the spectrum of a star, a galaxy or a quasar.
 
 Vacuum wavelengths: NIST Atomic Spectra Database, version 5; broad quasar lines and blends as in
 Vanden Berk et al. 2001, AJ 122, 549, table 2.

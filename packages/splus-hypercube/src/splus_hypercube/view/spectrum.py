@@ -59,7 +59,7 @@ def smoothed(flux: Float, ivar: Float, sigma_px: float) -> Float:
     Parameters
     ----------
     flux, ivar : ndarray of float64, shape (n,)
-        Pixels that are not finite or of no weight are left out.
+        Pixels that are not finite or have no weight are left out.
     sigma_px : float
         Dispersion of the Gaussian, pixels.
 
@@ -73,7 +73,7 @@ def smoothed(flux: Float, ivar: Float, sigma_px: float) -> Float:
     valid = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0.0)
     weight = np.where(valid, ivar, 0.0)
     size = len(flux)
-    # "full" and a cut, since "same" has the kernel's length where that is longer.
+    # Cut from the "full" convolution: "same" has the length of the kernel where that is longer.
     total = np.convolve(weight, kernel)[reach : reach + size]
     summed = np.convolve(weight * np.where(valid, flux, 0.0), kernel)[reach : reach + size]
     reached = np.convolve(valid.astype(np.float64), np.ones(2 * reach + 1))[reach : reach + size]
@@ -128,7 +128,7 @@ def draw_spectrum(axes: Axes, source: Source, theme: Theme) -> bool:
 
 
 def _range_worth_showing(smooth: Float, ivar: Float) -> tuple[float, float]:
-    """Lowest and highest smoothed flux where the spectrum is about as good as it usually is."""
+    """Lowest and highest smoothed flux where the spectrum is not much noisier than usual."""
     typical = np.median(ivar[ivar > 0.0])
     good = np.isfinite(smooth) & (ivar > 0.1 * typical)
     values = smooth[good] if good.any() else smooth[np.isfinite(smooth)]
@@ -149,7 +149,7 @@ def _identity(source: Source) -> str:
 
 
 def _mark_lines(axes: Axes, source: Source, theme: Theme) -> str:
-    """Mark the lines within the plot; what the title says about them."""
+    """Mark the lines within the plot; return what the title says about them."""
     redshift = source.number("desi_Z")
     if redshift is None:
         return "; no redshift, no lines marked"
@@ -188,7 +188,7 @@ def draw_coefficients(axes: Axes, source: Source, arm: str, theme: Theme) -> boo
     Notes
     -----
     The continuous XP spectra are published as coefficients of basis functions (De Angeli et al.
-    2023, A&A 674, A2, section 3.4); without those functions they are no flux.
+    2023, A&A 674, A2, section 3.4); without these functions they are not a flux.
     """
     values = source.array(f"gaiaxp_{arm}_coefficients")
     if not len(values):
@@ -232,7 +232,7 @@ def draw_coefficients(axes: Axes, source: Source, arm: str, theme: Theme) -> boo
 
 
 def _set_coefficient_scale(axes: Axes, values: Float, errors: Float) -> None:
-    """Logarithmic in both directions, linear where the errors are."""
+    """Set a scale that is logarithmic both ways from zero, and linear within the errors."""
     finite = values[np.isfinite(values)]
     largest = float(np.abs(finite).max(initial=1e-30))
     typical = float(np.median(errors[np.isfinite(errors)])) if np.isfinite(errors).any() else 0.0

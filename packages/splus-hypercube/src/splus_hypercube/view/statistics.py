@@ -1,4 +1,4 @@
-"""How well the sources of a hypercube are matched, from its own columns."""
+"""Match statistics of hypercubes, counted in their columns."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def cube_statistics(path: Path) -> CubeStatistics:
     Raises
     ------
     InputError
-        If the file is no whole hypercube.
+        If the file is missing, damaged or no hypercube.
     """
     report = inspect_cube(path)
     with open_cube(path) as cube:

@@ -1,4 +1,4 @@
-"""What the page asks for, answered from the hypercubes that were given and from nothing else."""
+"""Answers to what the page asks for, from the hypercubes given and from nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,14 @@ _THEMES = {"light": LIGHT, "dark": DARK}
 
 @dataclass(frozen=True)
 class Answer:
-    """Bytes of a kind."""
+    """What is sent to the page.
+
+    Attributes
+    ----------
+    kind : str
+        Content type.
+    body : bytes
+    """
 
     kind: str
     body: bytes
@@ -52,7 +59,7 @@ class RefusalError(Exception):
     Attributes
     ----------
     status : int
-        Of HTTP.
+        HTTP status.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -61,7 +68,7 @@ class RefusalError(Exception):
 
 
 class _Opened:
-    """A hypercube, its sources on the sky, and the source that was looked at last."""
+    """A hypercube, its sources on the sky, and the source looked at last."""
 
     def __init__(self, cube: Cube) -> None:
         self.cube = cube
@@ -77,7 +84,7 @@ class _Opened:
 
 
 class Answers:
-    """Answers questions about some hypercubes; closes them in the end.
+    """Answers questions about some hypercubes; a context manager that closes them.
 
     Parameters
     ----------
@@ -91,7 +98,7 @@ class Answers:
 
     def __init__(self, paths: list[Path]) -> None:
         self._stack = ExitStack()
-        # A Parquet file that is open is for one reader at a time, and so are figures.
+        # An open Parquet file serves one reader at a time, and figures are drawn one at a time.
         self._lock = threading.Lock()
         try:
             self._cubes = [_Opened(self._stack.enter_context(open_cube(path))) for path in paths]
@@ -217,8 +224,8 @@ class Answers:
         first = max(0, _integer(query, "first", 0)) // _PAGE_ROWS * _PAGE_ROWS
         shown = rows[first : first + _PAGE_ROWS]
         names = [name for name in query.get("columns", "").split(",") if name]
-        identifiers = _texts(cube, cube.identifier_name)
-        values = {name: sky.values(name) for name in names}
+        identifiers = cube.columns([cube.identifier_name])[cube.identifier_name]
+        values = [_cells(opened, name) for name in names]
         return _json(
             {
                 "selected": len(rows),
@@ -227,12 +234,12 @@ class Answers:
                 "rows": [
                     {
                         "row": row,
-                        "id": identifiers(row),
+                        "id": str(identifiers[row].as_py()),
                         "ra": _finite(sky.ra[row]),
                         "dec": _finite(sky.dec[row]),
                         "x": _finite(sky.x[row]),
                         "y": _finite(sky.y[row]),
-                        "values": [_finite(values[name][row]) for name in names],
+                        "values": [cells(row) for cells in values],
                     }
                     for row in shown.tolist()
                 ],
@@ -331,13 +338,18 @@ def _unit(schema: pa.Schema, name: str) -> str:
     return field_metadata(schema.field(name)).get("unit", "")
 
 
-def _texts(cube: Cube, name: str) -> Callable[[int], str]:
-    column = cube.columns([name])[name]
-    return lambda row: str(column[row].as_py())
+def _cells(opened: _Opened, name: str) -> Callable[[int], float | str | None]:
+    """What the list shows of a column: numbers; integers as text, which stays exact in the page."""
+    numbers = opened.sky.values(name)
+    kind = opened.cube.schema.field(name).type
+    if pa.types.is_floating(kind):
+        return lambda row: _finite(numbers[row])
+    column = opened.cube.columns([name])[name]
+    return lambda row: str(column[row].as_py()).lower() if column[row].is_valid else None
 
 
 def _values(schema: pa.Schema, source: Source) -> list[dict[str, str]]:
-    """Every column that holds a single value, as text; lists say how long they are."""
+    """Every column but the cutouts as text: single values, and of lists their length."""
     found = []
     for field in schema:
         own = field_metadata(field)

@@ -1,8 +1,8 @@
 """Serves the page to this machine alone.
 
 Nothing is ever written, and no address is turned into the name of a file: the answers are those of
-`Answers`. The server listens on the loopback interface, and refuses requests that name another
-host, so that no page of the internet can reach it through a name that it points here.
+`Answers`. The server listens on the loopback interface and refuses requests that name another
+host, so that no page of the internet can reach it by pointing a host name of its own here.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PageServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: PageServer
-    # A client that keeps its connection open and says nothing is let go.
+    # Seconds after which a connection on which nothing is asked is closed.
     timeout = 60.0
     server_version, sys_version = "splus-hypercube", ""
 
@@ -96,8 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         port = self.server.port
         if self.headers.get("Host", "") not in {f"{LOOPBACK}:{port}", f"localhost:{port}"}:
             raise RefusalError(403, "this page is for this machine alone")
-        address = urlsplit(self.path)
         try:
+            address = urlsplit(self.path)
             query = dict(parse_qsl(address.query, max_num_fields=20, keep_blank_values=True))
         except ValueError as error:
             raise RefusalError(400, str(error)) from error

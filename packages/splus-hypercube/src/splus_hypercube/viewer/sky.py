@@ -1,4 +1,4 @@
-"""The sources of a hypercube on the sky: which are chosen, how many lie where, which lies nearest.
+"""The sources of a hypercube on the sky: which are selected, how many lie where, which is nearest.
 
 A field may hold hundreds of thousands of sources. The page gets counts on a coarse grid while there
 are many in its view, and single sources once there are few.
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astro_common.errors import ConfigurationError
-from splus_hypercube.catalogues import float_column
+from splus_hypercube.catalogues import comparable_column, float_column
 from splus_hypercube.expressions import parse_selection
 from splus_hypercube.view.cube import Cube
 
@@ -50,7 +50,7 @@ class Box:
 
 
 def filter_columns(schema: pa.Schema) -> list[str]:
-    """The columns that a filter may name: all that hold one number per source."""
+    """The columns that a filter may name: those of single numbers and logical values."""
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
     return [field.name for field in schema if any(kind(field.type) for kind in numbers)]
 
@@ -92,16 +92,23 @@ class Sky:
             edges += [low - margin, high + margin]
         return Box(*edges)
 
-    def _values(self, name: str) -> Float:
+    def _column(self, name: str) -> pa.Table:
         if name not in self._names:
             raise ConfigurationError("where", f"column {name!r}", "a column of numbers")
-        return float_column(self._cube.columns([name]), name, self._cube.path)
+        return self._cube.columns([name])
+
+    def _values(self, name: str) -> Float:
+        return float_column(self._column(name), name, self._cube.path)
 
     def _selected(self, where: str) -> Bool:
         if not where.strip():
             return np.ones(len(self.x), dtype=bool)
         selection = parse_selection(where)
-        return selection.rows({name: self.values(name) for name in selection.columns})
+        values = {
+            name: comparable_column(self._column(name), name, self._cube.path)
+            for name in selection.columns
+        }
+        return selection.rows(values, len(self.x))
 
     def within(self, box: Box, where: str) -> dict[str, Any]:
         """What the page draws of a rectangle.
@@ -122,7 +129,7 @@ class Sky:
         Raises
         ------
         ConfigurationError
-            If the selection is none, or names a column that there is not.
+            If the selection is not a condition, or names a column that does not exist.
         """
         chosen = self.selected(where)
         inside = chosen & (self.x >= box.low_x) & (self.x <= box.high_x)
@@ -147,7 +154,7 @@ class Sky:
         return found
 
     def nearest(self, x: float, y: float, where: str) -> int | None:
-        """The chosen source that lies nearest to a place; None if none is chosen."""
+        """The row of the selected source nearest to a place; None if none is selected."""
         rows = np.flatnonzero(self.selected(where) & np.isfinite(self.x))
         if not len(rows):
             return None
@@ -155,12 +162,12 @@ class Sky:
         return int(rows[np.argmin(distance)])
 
     def ordered(self, where: str, sort: str, *, descending: bool) -> NDArray[np.int64]:
-        """Chosen rows in the order of a column; missing values last, equal ones by row.
+        """Selected rows in the order of a column; missing values last, equal ones by row.
 
         Parameters
         ----------
         where, sort : str
-            Empty `sort` keeps the order of the file.
+            An empty `sort` keeps the order of the file.
         descending : bool
 
         Returns
@@ -181,7 +188,7 @@ class Sky:
 
 
 def _centre(ra: Float, dec: Float) -> tuple[float, float]:
-    """Direction of the mean of all unit vectors, degrees; wherever RA wraps."""
+    """Direction of the mean of all unit vectors, degrees; RA may wrap within the field."""
     known = np.isfinite(ra) & np.isfinite(dec)
     if not known.any():
         return 0.0, 0.0

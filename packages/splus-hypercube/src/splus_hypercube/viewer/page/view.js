@@ -383,7 +383,9 @@ function listRow(item) {
   const name = document.createElement("td");
   name.append(link);
   row.append(name);
-  const numbers = [item.ra?.toFixed(6), item.dec?.toFixed(6), ...item.values.map((value) => value?.toPrecision(7))];
+  // Integers come as text: an identifier of 64 bits does not fit a number here.
+  const shown = (value) => (typeof value === "number" ? value.toPrecision(7) : value);
+  const numbers = [item.ra?.toFixed(6), item.dec?.toFixed(6), ...item.values.map(shown)];
   for (const text of numbers) {
     const cell = document.createElement("td");
     cell.className = "number";

@@ -12,7 +12,7 @@ validation part that have the target.
 
 Few sources have spectroscopy, so that each figure comes with its chance: the ratio to gradient
 boosting with the interval that resampled sources give, the share of intervals that hold the truth
-with that of a binomial distribution.
+with its confidence interval.
 
 It needs a folder that `tools/demo.py` of the repository has made, or one like it; the truth table
 is read as a file.
@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.stats import binomtest
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.neural_network import MLPRegressor
@@ -118,13 +117,12 @@ def main() -> None:
         rmse = float(np.sqrt(np.mean(off**2)))
         figures, boosting = own.figures, own.baseline_predictions["gradient_boosting"]
         gain = error_ratio(own.prediction.mean, boosting.mean, own.truth, chosen.seed)
-        inside = round(figures.coverage_68 * figures.n)
-        share = binomtest(inside, figures.n).proportion_ci(0.95)
         note(
             f"{name:20} {figures.rmse:9.4g} {limit:9.4g} {labels:9.4g} "
             f"{own.baselines['gradient_boosting'].rmse:9.4g} {figures.n:5d}"
             f"  / limit {rmse / limit:.2f} of {len(off)}, / boosting {gain}, coverage "
-            f"{figures.coverage_68:.3f} ({share.low:.3f} to {share.high:.3f})"
+            f"{figures.coverage_68:.3f} ({figures.coverage_68_low:.3f} to "
+            f"{figures.coverage_68_high:.3f})"
         )
         result.at_most(f"{name}: RMSE of the model / information limit", rmse / limit, 1.5)
         label = f"{name}: RMSE of the model / gradient boosting"
@@ -133,7 +131,7 @@ def main() -> None:
         label = f"{name}: coverage of 68 % intervals, distance from {COVERAGE}"
         result.at_most(label, abs(figures.coverage_68 - COVERAGE), TOLERANCE)
         # The nearest share that chance may have turned into the one that was found.
-        nearest = min(max(COVERAGE, share.low), share.high)
+        nearest = min(max(COVERAGE, figures.coverage_68_low), figures.coverage_68_high)
         result.at_most(f"{label}, lower end of 95 %", abs(nearest - COVERAGE), TOLERANCE)
     report(result, chosen.output)
 

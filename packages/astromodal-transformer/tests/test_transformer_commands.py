@@ -121,6 +121,7 @@ def test_spectra_curves_and_cutouts_are_predicted_in_their_units(trained, run, t
 
 
 _FIGURES = {"rmse", "bias", "scatter", "outlier_fraction", "coverage_68", "n"}
+_INTERVAL = ("coverage_68_low", "coverage_68", "coverage_68_high")
 
 
 def test_evaluate_gives_figures_for_every_target_and_subset(trained, run):
@@ -136,6 +137,9 @@ def test_evaluate_gives_figures_for_every_target_and_subset(trained, run):
         for own in subsets.values():
             assert set(own) >= _FIGURES
             assert set(own["baselines"]) == {"column_mean"}
+            low, share, high = (own[name] for name in _INTERVAL)
+            assert 0.0 <= low <= share <= high <= 1.0
+            assert low < high
 
 
 def test_evaluate_sets_the_baselines_beside_the_model(trained, run):

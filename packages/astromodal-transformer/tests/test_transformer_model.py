@@ -7,7 +7,7 @@ import torch
 from astro_common.errors import ConfigurationError
 from astromodal_transformer.answering import Answerer
 from astromodal_transformer.batches import Batch, Batcher, causal_batch, masked_batch
-from astromodal_transformer.generate import generate_codes
+from astromodal_transformer.code_sampling import generate_codes
 from astromodal_transformer.masking import Choice, listed
 from astromodal_transformer.shape import PRESETS, ModelShape
 from astromodal_transformer.training.order import BatchLoader, Order
@@ -248,9 +248,9 @@ def test_generation_with_a_cache_draws_what_whole_passes_draw(tokens):
     slots = layout.slots(["gaiaxp_bp"])
     found = generate_codes(answerer, codes, visible, slots, samples=2, seed=5)
     # The same draws by a whole pass for each token.
+    from astromodal_transformer.code_sampling import _STREAM
     from astromodal_transformer.counter_random import uniform
     from astromodal_transformer.distributions import sample_codes
-    from astromodal_transformer.generate import _STREAM
 
     draws = uniform(5, _STREAM, 0, np.arange(2), layout.size)
     many = np.repeat(codes[None], 2, axis=0)

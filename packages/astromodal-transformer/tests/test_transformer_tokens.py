@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenfolder import BINS, LEVELS, MISSING, PATCH, SPECTRA, TokenFolder
 
 from astro_common.errors import ConfigurationError
-from astromodal_transformer.codebooks import Bins
+from astromodal_transformer.codebooks import Bins, Column
 from astromodal_transformer.configuration import MaskingSettings
 from astromodal_transformer.counter_random import uniform
 from astromodal_transformer.decoding import SequenceDecoder, level_curve
@@ -494,3 +494,9 @@ def test_rare_columns_weigh_more(tokens):
     weights = block_weights(project, counts).numpy()
     assert weights[project.vocabulary.block("specz_z")] == pytest.approx(4.0)
     assert weights[project.vocabulary.block("mag_pstotal_r")] == 1.0
+
+
+@pytest.mark.parametrize(("written", "read"), [("'dex'", "dex"), ("K", "K"), ("", "")])
+def test_units_are_told_without_the_quotes_of_vounits(written, read):
+    bins = Bins(np.array([0.0]), np.array([-1.0, 1.0]))
+    assert Column("gaia_mh_gspphot", bins, {"unit": written} if written else {}).unit == read

@@ -89,7 +89,7 @@ def attribute(
         logger.info("%s without %s: %.5g", target, group, without)
     return {
         "target": target,
-        "unit": project.books.columns[target].metadata.get("unit", ""),
+        "unit": project.books.columns[target].unit,
         "n": len(rows),
         "rmse": whole,
         "synthetic": store.synthetic,

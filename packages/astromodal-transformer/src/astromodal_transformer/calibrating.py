@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astromodal_transformer.calibration import FEWEST, LEVELS, interval_scale, pooled_scales
+from astromodal_transformer.calibration import (
+    FEWEST_HELD,
+    FEWEST_TAUGHT,
+    LEVELS,
+    interval_scale,
+    pooled_scales,
+)
 from astromodal_transformer.checkpoints import (
     MODEL_FILE,
     amend_record,
@@ -28,7 +34,9 @@ __all__ = ["calibrate_run", "fitted_scales"]
 
 logger = logging.getLogger(__name__)
 
+# With a value of a target, and among so many rows at most.
 _MOST_SOURCES = 4096
+_MOST_ROWS = 1 << 19
 _ROWS_AT_A_TIME = 2048
 
 
@@ -57,7 +65,8 @@ def fitted_scales(configuration: Configuration, path: Path) -> dict[str, list[di
         return {}
     subsets = [own for own in asked_subsets(configuration, layout, asked).values() if own]
     held, taught = (
-        _outcomes(loaded, store, part, subsets, asked) for part in ("validation", "train")
+        _outcomes(loaded, store, part, subsets, asked, fewest)
+        for part, fewest in (("validation", FEWEST_HELD), ("train", FEWEST_TAUGHT))
     )
     result: dict[str, list[dict[str, Any]]] = {}
     for given, own, others in zip([*subsets, None], held, taught, strict=True):
@@ -91,6 +100,7 @@ def _outcomes(
     part: str,
     subsets: Sequence[Sequence[str]],
     asked: Sequence[str],
+    fewest: int,
 ) -> list[dict[str, _Outcome]]:
     """Predictions for a part of the sky: by subset, then all subsets together; by target."""
     project = loaded.project
@@ -104,9 +114,10 @@ def _outcomes(
         own = {}
         for place, (name, slot) in enumerate(zip(asked, slots, strict=True)):
             truth = project.books.columns[name].bins.decode(codes[:, slot], missing)
-            known = np.isfinite(truth)
-            if known.sum() >= FEWEST:
-                own[name] = _Outcome(truth[known], found.quantiles[known, place], int(known.sum()))
+            # Later ones are there for the sake of rarer targets: no sample of this one.
+            known = np.flatnonzero(np.isfinite(truth))[:_MOST_SOURCES]
+            if len(known) >= fewest:
+                own[name] = _Outcome(truth[known], found.quantiles[known, place], len(known))
                 together.setdefault(name, []).append(own[name])
         result.append(own)
     whole = {
@@ -123,17 +134,23 @@ def _outcomes(
 def _some_with_a_target(
     store: TokenStore, rows: NDArray[np.int64], slots: Sequence[int], seed: int
 ) -> Codes:
-    """Codes of sources that have a value of a target: all, or so many at random."""
-    shuffled = np.random.default_rng(seed).permutation(rows)
+    """Codes of sources that have a value of a target: all, or enough of each.
+
+    The first `_MOST_SOURCES` of a target are a random sample of those that have it.
+    """
+    shuffled = np.random.default_rng(seed).permutation(rows)[:_MOST_ROWS]
     parts: list[Codes] = [store.codes(rows[:0])]
-    count = 0
-    for start in range(0, len(rows), _ROWS_AT_A_TIME):
+    counts = np.zeros(len(slots), dtype=np.int64)
+    for start in range(0, len(shuffled), _ROWS_AT_A_TIME):
         codes = store.codes(np.sort(shuffled[start : start + _ROWS_AT_A_TIME]))
-        parts.append(codes[(codes[:, slots] != store.vocabulary.missing).any(axis=1)])
-        count += len(parts[-1])
-        if count >= _MOST_SOURCES:
+        known = codes[:, slots] != store.vocabulary.missing
+        # A source is of use for targets of which there are not enough yet.
+        useful = (known & (counts < _MOST_SOURCES)).any(axis=1)
+        parts.append(codes[useful])
+        counts += known[useful].sum(axis=0)
+        if (counts >= _MOST_SOURCES).all():
             break
-    return np.concatenate(parts)[:_MOST_SOURCES]
+    return np.concatenate(parts)
 
 
 def calibrate_run(configuration: Configuration) -> None:

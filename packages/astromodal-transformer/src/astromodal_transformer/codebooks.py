@@ -65,6 +65,11 @@ class Column:
     bins: Bins
     metadata: Mapping[str, str]
 
+    @property
+    def unit(self) -> str:
+        """Unit as a reader wants it (str); VOUnits puts those in quotes that it does not know."""
+        return self.metadata.get("unit", "").strip("'")
+
 
 @dataclass(frozen=True)
 class Spectra:

@@ -133,7 +133,7 @@ def embed(
         ]
     if figure is not None:
         value = true_columns(loaded.project, store, [colour])[colour] if colour else None
-        unit = loaded.project.books.columns[colour].metadata.get("unit", "") if colour else ""
+        unit = loaded.project.books.columns[colour].unit if colour else ""
         label = f"{colour} ({unit})" if unit else colour
         points, axes = projected(vectors, projection, configuration.seed)
         save(embedding_map(points, axes, value, label, bool(footer["synthetic"])), figure)

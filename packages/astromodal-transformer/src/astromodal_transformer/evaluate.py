@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from astro_common.errors import ConfigurationError, InputError
 from astromodal_transformer.baselines import Prediction, baseline_predictions, input_matrix
+from astromodal_transformer.calibration import share_interval
 from astromodal_transformer.configuration import Configuration
 from astromodal_transformer.predict import Loaded, load_for_use, predict_scalars
 from astromodal_transformer.questions import asked_subsets, default_targets
@@ -48,6 +49,8 @@ class Figures:
         Share farther from the median than five times the scatter.
     coverage_68 : float
         Share of true values between the 16th and the 84th percentile that was predicted.
+    coverage_68_low, coverage_68_high : float
+        Where that share lies with 95 per cent confidence, see `calibration.share_interval`.
     n : int
     """
 
@@ -56,6 +59,8 @@ class Figures:
     scatter: float
     outlier_fraction: float
     coverage_68: float
+    coverage_68_low: float
+    coverage_68_high: float
     n: int
 
 
@@ -118,6 +123,7 @@ def figures_of(prediction: Prediction, truth: Float) -> Figures:
         float(scatter),
         float(np.mean(np.abs(off - middle) > _OUTLIER_SIGMAS * scatter)),
         float(inside.mean()),
+        *share_interval(int(inside.sum()), len(truth)),
         len(truth),
     )
 
@@ -207,8 +213,7 @@ def evaluate(
                     name,
                     subset,
                     tuple(seen),
-                    # VOUnits puts units in quotes that it does not know.
-                    project.books.columns[name].metadata.get("unit", "").strip("'"),
+                    project.books.columns[name].unit,
                     values[known],
                     prediction,
                     figures_of(prediction, values[known]),

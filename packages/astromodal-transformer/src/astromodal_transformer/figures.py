@@ -236,20 +236,23 @@ def comparison_bars(panels: Sequence[Any], synthetic: bool) -> bytes:
 
 
 def calibration(panels: Sequence[Any], synthetic: bool) -> bytes:
-    """Share of true values inside the 68 % interval, with its sampling error (PNG)."""
+    """Share of true values inside the 68 % interval, with its 95 % confidence interval (PNG)."""
     with drawing():
         figure = new_figure(7.2, 0.34 * len(panels) + 1.2, synthetic)
         axis = figure.subplots()
         share = np.array([panel.figures.coverage_68 for panel in panels])
-        error = np.sqrt(0.68 * 0.32 / np.array([panel.figures.n for panel in panels]))
+        low, high = (
+            np.array([getattr(panel.figures, f"coverage_68_{end}") for panel in panels])
+            for end in ("low", "high")
+        )
         y = np.arange(len(panels))
         axis.axvline(0.68, color=INK, linewidth=0.8)
-        axis.errorbar(share, y, xerr=error, fmt="o", color=BLUE, markersize=4)
+        axis.errorbar(share, y, xerr=(share - low, high - share), fmt="o", color=BLUE, markersize=4)
         axis.set_yticks(y, [f"{p.target} from {p.subset} ({p.figures.n})" for p in panels])
         axis.set_xlim(0.0, 1.0)
         axis.set_ylim(len(panels) - 0.4, -0.6)
         axis.set_title("Calibration (number of sources)")
-        axis.set_xlabel("share of true values inside the predicted 68 % interval")
+        axis.set_xlabel("share inside the predicted 68 % interval, with 95 % confidence")
         return saved(figure, dots_per_inch=_DOTS_PER_INCH)
 
 

@@ -1,25 +1,29 @@
-"""What each way of encoding a column of images costs and saves; the writer's defaults follow it.
+"""What each way to encode columns of images costs and saves; the writer's defaults follow from it.
 
-The images are what a Rice-compressed survey image decompresses to: noise of the sky, quantised in
-steps of a quarter of its standard deviation, with subtractive dithering. All ways must give the
-same rows back before any is timed. The encoded bytes go nowhere, so the disk has no part in it.
+The images are like those from a Rice-compressed survey image: noise of the sky, quantised in steps
+of a quarter of its standard deviation, with subtractive dithering. Every way must give the same
+rows back before any is timed. The encoded bytes are discarded, so the disk plays no part.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
-import time
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astro_common.benchmarking import (
+    Result,
+    median_ratio,
+    paired_seconds,
+    parser,
+    peer_versions,
+    report,
+    require,
+)
 from astro_common.parquet.columns import writer_arguments
 
 ROWS = 256
@@ -69,64 +73,50 @@ def encode(table: pa.Table, sink: Any, groups: int, options: dict[str, Any]) -> 
             writer.write_table(table, row_group_size=table.num_rows)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print a table for people on stderr and one JSON object on stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds of timing (5)")
-    parser.add_argument("--groups", type=int, default=2, metavar="N", help="row groups a file (2)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the images (1)")
-    arguments = parser.parse_args(argv)
+def to_nowhere(table: pa.Table, groups: int, options: dict[str, Any]) -> None:
+    """Encode, and let the system drop the bytes."""
+    with pa.OSFile("/dev/null", "wb") as sink:
+        encode(table, sink, groups, options)
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--groups", type=int, default=2, metavar="N", help="row groups a file (2)")
+    arguments = options.parse_args()
 
     table = images(arguments.seed)
     ways = WAYS | {DEFAULT: writer_arguments(table.schema, "auto", None)}
     raw = ROWS * BANDS * PIXELS * 4
     size = {}
-    for name, options in ways.items():
+    for name, way in ways.items():
         sink = pa.BufferOutputStream()
-        encode(table, sink, 1, options)
+        encode(table, sink, 1, way)
         size[name] = sink.tell()
-        if not pq.read_table(pa.BufferReader(sink.getvalue())).equals(table):
-            raise SystemExit(f"results differ: {name}")
+        require(pq.read_table(pa.BufferReader(sink.getvalue())).equals(table), name)
 
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(arguments.repeats):
-        names = list(ways)[turn % len(ways) :] + list(ways)[: turn % len(ways)]
-        for name in names:
-            with pa.OSFile("/dev/null", "wb") as sink:
-                start = time.perf_counter()
-                encode(table, sink, arguments.groups, ways[name])
-                seconds[name].append(time.perf_counter() - start)
-
-    work = f"{arguments.groups} row groups of {ROWS} x {BANDS} x {PIXELS} float32"
-    print(f"{work}\n{'way':30} {'MB/s':>6} {'bytes':>6}", file=sys.stderr)
-    measurements = []
-    for name in ways:
-        median = statistics.median(seconds[name])
+    programs = {
+        name: partial(to_nowhere, table, arguments.groups, way) for name, way in ways.items()
+    }
+    seconds = paired_seconds(programs, arguments.repeats)
+    result = Result(
+        "astro-common",
+        "Writing columns of images",
+        f"Encode {arguments.groups} row groups of {ROWS} x {BANDS} x {PIXELS} float32, "
+        "without a disk.",
+        versions=peer_versions("pyarrow", "numpy"),
+    )
+    for name, rounds in seconds.items():
+        median = statistics.median(rounds)
         speed = arguments.groups * raw / median / 1e6
-        print(f"{name:30} {speed:6.0f} {size[name] / raw:6.3f}", file=sys.stderr)
-        label = f"{name}: {speed:.0f} MB/s, {size[name] / raw:.3f} of the bytes"
-        measurements.append({"name": label, "seconds": median})
-    paired = zip(seconds[DEFAULT], seconds["plain"], strict=True)
-    ratio = {
-        "statement": "the writer's default takes this many times as long as plain encoding",
-        "measured": statistics.median(ours / plain for ours, plain in paired),
-        "required": 1.1,
-        "sense": "at most",
-    }
-    record = {
-        "title": "Writing columns of images",
-        "work": f"Encode {work}, without a disk.",
-        "versions": {name: version(name) for name in ("pyarrow", "numpy")},
-        "measurements": measurements,
-        "ratios": [ratio],
-    }
-    text = json.dumps(record, indent=2)
-    if arguments.output is not None:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
-    return 0
+        share = size[name] / raw
+        result.measured(f"{name}: {speed:.0f} MB/s, {share:.3f} of the bytes", median)
+    result.at_most(
+        "the writer's default takes this many times as long as plain encoding",
+        median_ratio(seconds[DEFAULT], seconds["plain"]),
+        1.1,
+    )
+    report(result, arguments.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

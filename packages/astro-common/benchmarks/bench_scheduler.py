@@ -1,8 +1,8 @@
 """A run of thousands of fields with stragglers, damaged inputs and killed workers.
 
-Each field is simulated by a wait of a part of its time, so that the run takes a minute and the
-processes are as many as on a large machine. What is measured is the scheduler: how much longer than
-the best possible schedule it takes, and that no field is lost or built twice. The peer is
+Each field is simulated by waiting for a fraction of its time, so that the run takes a minute and
+can have as many processes as on a large machine. This measures the scheduler: how much longer it
+takes than the best possible schedule, and that no field is lost or built twice. The peer is
 `concurrent.futures.ProcessPoolExecutor` on the same fields without the deadly ones, which would
 break it.
 """
@@ -26,13 +26,13 @@ from astro_common.jobs import run_units
 
 
 def best_seconds(fields: Sequence[Field], workers: int) -> float:
-    """No schedule is shorter than this: equal shares, or the longest field."""
+    """Return the lower bound of all schedules: equal shares, or the longest field."""
     seconds = [field.seconds for field in fields]
     return max(sum(seconds) / workers, max(seconds))
 
 
 def run(fields: Sequence[Field], workers: int, folder: Path) -> tuple[float, int, int, int]:
-    """Seconds of a run, and how many fields were done, skipped and failed."""
+    """Return the seconds of a run, and how many fields were done, skipped and failed."""
     start = time.perf_counter()
     outcome = run_units(
         build,

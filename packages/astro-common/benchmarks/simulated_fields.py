@@ -1,4 +1,4 @@
-"""Units that stand for fields of a survey: they last, fail or die as planned, and do no work."""
+"""Units that stand for fields of a survey: they wait, then succeed, fail or die as planned."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from astro_common.errors import InputError
 
-# A field of this many seconds is simulated this many times faster.
+# A typical field takes this many seconds, and is simulated this many times faster.
 TYPICAL_SECONDS = 60.0
 SPEED = 250.0
-# Crowded fields take longer: the spread of the natural logarithm.
+# Standard deviation of the natural logarithm of the time: crowded fields take longer.
 SPREAD = 0.4
 STRAGGLERS, STRAGGLER_FACTOR = 0.01, 20.0
 BROKEN, DYING = 0.02, 0.001
@@ -29,12 +29,12 @@ class Field:
     ----------
     name : str
     seconds : float
-        For which it occupies its worker.
+        How long it occupies its worker.
     fate : str
-        "done", "broken" (an input file is damaged) or "dies" (its process is killed, as a system
-        does that runs out of memory).
+        "done", "broken" (an input file is damaged) or "dies" (its process is killed, as happens
+        when memory runs out).
     output : Path
-        A file that it leaves when it ends well.
+        A file that it writes when it succeeds.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Field:
 
 
 def plan(count: int, folder: Path, seed: int) -> list[Field]:
-    """Draw the fields of a survey (list of Field)."""
+    """Draw the fields of a survey at random (list of Field)."""
     random = np.random.default_rng(seed)
     seconds = TYPICAL_SECONDS / SPEED * np.exp(SPREAD * random.normal(size=count))
     seconds[random.random(count) < STRAGGLERS] *= STRAGGLER_FACTOR
@@ -57,7 +57,7 @@ def plan(count: int, folder: Path, seed: int) -> list[Field]:
 
 
 def build(field: Field) -> str:
-    """Last as long as the field does, then meet its fate."""
+    """Wait as long as the field takes, then succeed, fail or die as planned."""
     time.sleep(field.seconds)
     if field.fate == "broken":
         raise InputError(f"{field.name}.fits", "a truncated image", "2880-byte blocks")

@@ -16,6 +16,21 @@ from astro_common.errors import InputError
 
 logger = logging.getLogger("astro_common.test_units")
 
+REBUILDS = True
+
+
+class Stubborn:
+    """A value that can be sent, and that a process where REBUILDS is false cannot receive."""
+
+    def __reduce__(self):
+        return rebuilt, ()
+
+
+def rebuilt():
+    if not REBUILDS:
+        raise ValueError("cannot be rebuilt")
+    return Stubborn()
+
 
 def double(value):
     return 2 * value
@@ -40,6 +55,8 @@ def chosen(value):
         os.kill(os.getpid(), signal.SIGSEGV)
     if value == "unsendable":
         return lambda: None
+    if value == "stubborn":
+        return Stubborn()
     return value
 
 
@@ -64,7 +81,9 @@ def write_slowly(path):
     with atomic_path(path) as partial:
         partial.write_bytes(b"half")
         Path(f"{path}.pid").write_text(str(os.getpid()))
-        time.sleep(600)
+        # In short steps: a signal in the moment before a sleep is handled only after it.
+        for _ in range(6000):
+            time.sleep(0.1)
 
 
 def write_slowly_and_refuse_to_end(path):

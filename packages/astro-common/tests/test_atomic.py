@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -232,6 +233,48 @@ def test_a_partial_taken_for_a_leftover_is_made_again(tmp_path, monkeypatch):
         assert partial != taken[0]
         partial.write_bytes(b"x")
     monkeypatch.undo()
+    assert _names(tmp_path) == ["a"]
+
+
+def test_a_leftover_is_removed_under_its_lock(tmp_path, monkeypatch):
+    """Else another run could begin to write it after the look and before the removal."""
+    leftover = tmp_path / ".a.01234567.partial"
+    leftover.touch()
+    unlink = Path.unlink
+    refused = []
+
+    def unlink_when_locked(path, **options):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            refused.append(path)
+        finally:
+            os.close(descriptor)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink_when_locked)
+    assert remove_partials(tmp_path) == [leftover]
+    assert refused == [leftover]
+
+
+def test_a_partial_that_is_being_removed_is_made_again(tmp_path, monkeypatch):
+    """Another run holds its lock, and is about to remove it."""
+    opened = os.open
+    others = []
+
+    def open_and_lock(name, *arguments):
+        descriptor = opened(name, *arguments)
+        if not others:
+            others.append(opened(name, os.O_RDONLY))
+            fcntl.flock(others[0], fcntl.LOCK_EX)
+        return descriptor
+
+    monkeypatch.setattr("astro_common.atomic.os.open", open_and_lock)
+    with atomic_path(tmp_path / "a") as partial:
+        os.close(others[0])
+        assert remove_partials(tmp_path) == []
+        partial.write_bytes(b"x")
     assert _names(tmp_path) == ["a"]
 
 

@@ -20,6 +20,8 @@ class Settings(pydantic.BaseModel):
     seed: pydantic.NonNegativeInt = 0
     gaia: Section | None = None
     surveys: tuple[Section, ...] = ()
+    bands: dict[str, Section] = {}
+    choice: Section | int = 0
 
 
 def test_keys_of_a_file(tmp_path):
@@ -29,6 +31,18 @@ def test_keys_of_a_file(tmp_path):
     assert settings.gaia.radius_arcsec == 2.5
     path.write_text(as_yaml(settings))
     assert validated(Settings, read_yaml(path), path) == settings
+
+
+def test_merged_keys_may_be_overridden(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "base: &base {a: 1, b: 2}\n"
+        "outer: {inner: &inner {<<: *base, b: 3}}\n"
+        "last: {<<: *inner, a: 4}\n"
+    )
+    values = read_yaml(path)
+    assert values["outer"]["inner"] == {"a": 1, "b": 3}
+    assert values["last"] == {"a": 4, "b": 3}
 
 
 def test_empty_file_has_no_keys(tmp_path):
@@ -45,9 +59,11 @@ def test_empty_file_has_no_keys(tmp_path):
         (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
         (b"a: &a [*a, *a]\nb: \xff\n", "cannot be read"),
         (b"[" * 100_000, "not valid YAML"),
+        (b"seed: 1\noutput: x\nseed: 2\n", "not valid YAML .*the key seed appears twice.*line 3"),
+        (b"gaia: {radius: 1, radius: 2}\n", "not valid YAML .*the key radius appears twice"),
     ],
 )
-def test_what_is_no_mapping_of_keys_is_one_line(tmp_path, content, message):
+def test_file_that_is_not_a_mapping_is_one_line(tmp_path, content, message):
     path = tmp_path / "run.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=message) as caught:
@@ -64,6 +80,9 @@ def test_absent_file_is_named(tmp_path):
     ("values", "message"),
     [
         ({"output": "x", "sed": 1}, "unknown key sed; expected one of output, seed, gaia, surveys"),
+        ({"output": "x", "bands": {"g": {"r": 1}}}, r"unknown key bands\.g\.r.*one of radius_arcs"),
+        ({"output": "x", "bands": {"radius_arcsec": {"r": 1}}}, "unknown key bands.radius_arcsec"),
+        ({"output": "x", "choice": {"r": 1}}, r"unknown key choice\.Section\.r.*one of radius_arc"),
         ({"output": "x", "gaia": {"radius": 1}}, "unknown key gaia.radius.*one of radius_arcsec"),
         ({"output": "x", "surveys": [{"r": 1}]}, r"unknown key surveys\.0\.r.*one of radius_arc"),
         ({}, "no key output"),

@@ -180,6 +180,15 @@ def test_result_or_argument_that_cannot_be_sent(job_units):
     assert all("pickle" in failure.reason for failure in outcome.failed)
 
 
+@pytest.mark.parametrize("where", ["processes", "cluster"], indirect=True)
+def test_result_that_cannot_be_rebuilt_here(job_units, where, monkeypatch):
+    monkeypatch.setattr(job_units, "REBUILDS", False)
+    units = {"u0": 0, "result": "stubborn", "u1": 1, "u2": 2, "u3": 3}
+    outcome = run_units(job_units.chosen, units, **where)
+    assert sorted(outcome.done) == ["u0", "u1", "u2", "u3"]
+    assert outcome.failed == [Failure("result", None, "ValueError: cannot be rebuilt")]
+
+
 def test_workers_run_side_by_side_and_share_the_processors(job_units, tmp_path, monkeypatch):
     for name in local_processes._THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -449,16 +458,22 @@ class TestFailureFile:
         with pytest.raises(ValueError, match=key):
             FailureFile(list_of_failures, key)
 
-    def test_lines_that_are_no_failure_are_dropped(self, list_of_failures, caplog):
+    def test_lines_that_are_not_failures_are_dropped(self, list_of_failures, caplog):
         list_of_failures.write_text('{"field": "a", "file": null, "reason": "x"}\n[1]\n{"fi\n\n')
         file = FailureFile(list_of_failures)
         assert file.units == ["a"]
-        assert "line 2 is no failure" in caplog.text
-        assert "line 3 is no failure" in caplog.text
+        assert "line 2 is not a failure" in caplog.text
+        assert "line 3 is not a failure" in caplog.text
 
     def test_names_that_are_not_utf8(self, list_of_failures):
         FailureFile(list_of_failures).add(Failure("a", os.fsdecode(b"\xff.fits"), "x"))
         assert FailureFile(list_of_failures).units == ["a"]
+
+    def test_names_with_the_line_breaks_of_unicode(self, list_of_failures):
+        names = ["a\u2028b", "c\x85", "d\x0c"]
+        for name in names:
+            FailureFile(list_of_failures).add(Failure(name, None, "x"))
+        assert FailureFile(list_of_failures).units == names
 
     def test_folder_in_its_place(self, tmp_path):
         with pytest.raises(InputError, match="cannot be read"):

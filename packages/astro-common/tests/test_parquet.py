@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -156,6 +155,12 @@ def test_metadata_key_of_the_writer_itself_is_refused(tmp_path, table):
     with pytest.raises(OutputError, match="the key pandas; expected another key"):
         _write(tmp_path / "a.parquet", SCHEMA, table, metadata={"pandas": 1})
     assert _names(tmp_path) == []
+
+
+def test_metadata_are_checked_before_any_row(tmp_path):
+    for metadata, error in (({"pandas": 1}, OutputError), ({"a": 1j}, TypeError)):
+        with pytest.raises(error):
+            ParquetWriter(tmp_path / "a.parquet", SCHEMA, metadata=metadata)
 
 
 def test_entries_of_other_programs_are_left_out(tmp_path, table):
@@ -399,6 +404,21 @@ def test_rows_that_do_not_fit_the_schema(tmp_path, columns, message):
     assert _names(tmp_path) == []
 
 
+def test_nullable_column_without_nulls_fits_one_that_is_not_nullable(tmp_path):
+    """As in tables from pandas or a join, where every column is nullable."""
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False), ("b", pa.string())])
+    path = tmp_path / "a.parquet"
+    _write(
+        path,
+        schema,
+        pa.table(
+            {"a": [BIG], "b": [None]}, schema=pa.schema([("a", pa.int64()), ("b", pa.string())])
+        ),
+    )
+    assert pq.read_schema(path).equals(schema)
+    assert pq.read_table(path).to_pydict() == {"a": [BIG], "b": [None]}
+
+
 def test_two_columns_of_one_name(tmp_path):
     schema = pa.schema([("a", pa.int64()), ("a", pa.int64())])
     with pytest.raises(OutputError, match="two columns a"):
@@ -560,8 +580,3 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     growth, group = map(int, done.stdout.split())
     assert path.stat().st_size > 30 * group
     assert growth < 2 * group
-
-
-def test_peak_is_measured_in_kilobytes():
-    # The test above multiplies by 1024, as Linux has it.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > 10 << 20

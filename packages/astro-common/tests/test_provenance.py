@@ -67,7 +67,7 @@ def test_time_is_now_in_utc(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1.5", "9" * 30])
-def test_time_that_is_none(monkeypatch, text):
+def test_time_that_is_not_valid(monkeypatch, text):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(ConfigurationError, match="SOURCE_DATE_EPOCH"):
         creation_time()
@@ -200,13 +200,13 @@ def test_replaced_file_with_the_old_time_is_other_content(tmp_path):
     assert not same_content(before, after)
 
 
-def test_fingerprint_that_lacks_something_agrees_with_none():
+def test_incomplete_fingerprint_agrees_with_no_other():
     assert not same_content({}, {})
     assert not same_content({"size": 1}, {"size": 1})
 
 
 @pytest.mark.parametrize("name", ["none", "folder"])
-def test_what_is_no_file(tmp_path, name):
+def test_input_that_is_not_a_file(tmp_path, name):
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="cannot be read"):
         fingerprint(tmp_path / name)
@@ -239,3 +239,13 @@ def test_jsonable_takes_what_configurations_hold():
 def test_jsonable_refuses_the_rest(value):
     with pytest.raises(TypeError, match="no place in JSON"):
         jsonable(value)
+
+
+def test_names_of_files_that_are_not_utf8_can_be_written():
+    name = os.fsdecode(b"a\xff.fits")
+    text = json_text({"path": name, "paths": [Path(name)], name: 1})
+    assert json.loads(text.encode()) == {
+        "path": "a\\udcff.fits",
+        "paths": ["a\\udcff.fits"],
+        "a\\udcff.fits": 1,
+    }

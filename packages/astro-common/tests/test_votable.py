@@ -123,12 +123,12 @@ def test_units_mean_the_same(text):
     assert field.unit == units.Unit(text)
 
 
-def test_ucd_that_is_none_is_left_out():
+def test_invalid_ucd_is_left_out():
     assert _one(described("x", pa.int8(), ucd="not a ucd")).ucd is None
     assert _one(described("x", pa.int8(), ucd="pos.eq.ra;meta.main")).ucd == "pos.eq.ra;meta.main"
 
 
-def test_characters_that_xml_has_not():
+def test_characters_that_xml_does_not_allow():
     text = "a\x00b\x1bc\ud800d\ufffee\tf\x85g\U0001d6fc"
     assert printable(text) == "a?b?c?d?e\tf\x85g\U0001d6fc"
     field = pa.field("na\x01me", pa.int8(), metadata={"description": b"bell \x07 and \xff bytes"})

@@ -1,9 +1,8 @@
-"""What the packages for astronomical surveys share: file formats, provenance and running units.
+"""What the packages for astronomical surveys share: file formats, provenance, running units.
 
 ``fits`` and ``ecsv`` read survey files into Arrow tables and NumPy arrays, ``parquet`` writes
-tables that describe themselves, ``provenance`` records where they came from, and ``jobs`` runs
-independent units side by side. ``errors`` and ``command`` give every program the same messages and
-exit statuses.
+self-describing tables, ``provenance`` records where they come from, and ``jobs`` runs independent
+units in parallel. ``errors`` and ``command`` give all programs the same messages and exit statuses.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> str:
-    # Looking a version up takes longer than all of this package's light modules together.
+    # Looking up the version takes longer than importing the light modules of this package.
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Arrow fields that say what their values are."""
+"""Arrow fields with units and descriptions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["described", "field_metadata"]
 
 def described(
     field_name: str,
-    type: pa.DataType,  # noqa: A002 - pyarrow.field calls it so
+    type: pa.DataType,  # noqa: A002 - as in pyarrow.field
     *,
     unit: str = "",
     ucd: str = "",
@@ -30,7 +30,7 @@ def described(
     ucd : str, optional
         Unified Content Descriptor (IVOA UCD1+), such as ``pos.pm;pos.eq.ra``.
     description : str, optional
-        What the values are.
+        Of the values, in words.
     nullable : bool, optional
         Whether values may be missing.
     **extra : str
@@ -39,7 +39,7 @@ def described(
     Returns
     -------
     pyarrow.Field
-        Its metadata holds what is not empty, in UTF-8.
+        With the texts that are not empty as metadata, in UTF-8.
     """
     texts = {"unit": unit, "ucd": ucd, "description": description, **extra}
     metadata = {key.encode(): text.encode() for key, text in texts.items() if text}

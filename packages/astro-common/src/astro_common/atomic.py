@@ -1,8 +1,8 @@
 """Files that appear whole or not at all.
 
-A file is written beside its place under a name that no search for finished files matches, flushed
-to the disk and renamed. A run that is killed leaves at most such a ``.partial`` file, which the
-next run that writes the same file removes.
+A file is written in its folder under a temporary name that no search for finished files matches,
+flushed to the disk and renamed. A run that is killed leaves at most such a ``.partial`` file, and
+the next run that writes the same file removes it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["atomic_path", "output_error", "remove_partials"]
 
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.partial", re.DOTALL)
 
-# Longest file name of the usual file systems, in bytes, and what a partial adds to a name.
+# The longest file name on common file systems, in bytes, and what a partial adds to a name.
 _MAX_NAME_BYTES = 255
 _ADDED_BYTES = len("..01234567.partial")
 
-# Errors that mean "the output does not fit", whichever call met them.
+# Errors that mean that the output does not fit, whichever call raised them.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _ACTIONS = {
@@ -41,14 +41,14 @@ _ACTIONS = {
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """Say in one line why the system refused to write a file.
+    """Build the error that says in one line why a file could not be written.
 
     Parameters
     ----------
     path : Path
-        The output as the user knows it.
+        The output, under its final name.
     error : OSError
-        What the system said.
+        The error of the system.
 
     Returns
     -------
@@ -68,15 +68,15 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     Parameters
     ----------
     path : path-like
-        Where the file shall be. Its folder exists.
+        The final name of the file, in a folder that exists.
     overwrite : bool, optional
-        Replace a file that is there already.
+        Replace an existing file.
 
     Yields
     ------
     Path
         An empty file ``.<name>.<random>.partial`` in the same folder, to be written. It is removed
-        if the block raises. What killed runs left of the same file is removed before.
+        if the block raises. Partial files of this name that killed runs left are removed first.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     """
     path = Path(path)
     _check_free(path, overwrite)
-    # A leftover that belongs to somebody else is no reason not to write.
+    # A leftover that cannot be removed does not keep the file from being written.
     with suppress(OutputError):
         remove_partials(path.parent, path.name)
     descriptor, partial = _new_partial(path)
@@ -104,24 +104,24 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 
 
 def remove_partials(folder: str | os.PathLike[str], name: str | None = None) -> list[Path]:
-    """Remove what killed runs left behind.
+    """Remove the partial files that killed runs left behind.
 
     Parameters
     ----------
     folder : path-like
-        Where the outputs lie. A folder that does not exist holds no leftovers.
+        The folder of the outputs; it need not exist.
     name : str, optional
-        Name of the output whose leftovers are removed; of all outputs by default.
+        Name of the output whose partial files are removed; by default those of all outputs.
 
     Returns
     -------
     list of Path
-        The files that were removed. A file that a running process still writes stays.
+        The files that were removed. A file that a running process is writing is kept.
 
     Raises
     ------
     OutputError
-        If a leftover cannot be removed.
+        If a file cannot be removed.
     """
     removed = []
     wanted = None if name is None else _shortened(name)
@@ -131,10 +131,8 @@ def remove_partials(folder: str | os.PathLike[str], name: str | None = None) -> 
             match = _PARTIAL.fullmatch(leftover.name)
             if match is None or (wanted is not None and match["name"] != wanted):
                 continue
-            if _is_being_written(leftover):
-                continue
-            leftover.unlink(missing_ok=True)
-            removed.append(leftover)
+            if _removed(leftover):
+                removed.append(leftover)
     except OSError as error:
         raise output_error(Path(error.filename or folder), error) from error
     return removed
@@ -163,30 +161,43 @@ def _new_partial(path: Path) -> tuple[int, Path]:
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except OSError as error:
             raise output_error(path, error) from error
-        # Marks the file as being written, so that `remove_partials` of another run leaves it
-        # alone. The lock goes with the process. Some network file systems have none.
+        # The lock shows other runs that the file is being written, and ends with this process.
+        # Some network file systems have no locks.
+        ours = True
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_nlink:
+            ours = _locked(descriptor)
+        if ours and os.fstat(descriptor).st_nlink:
             return descriptor, partial
-        # Another run took it for a leftover in the moment before it was locked.
+        # Before it was locked, another run took it for a leftover.
         os.close(descriptor)
+        partial.unlink(missing_ok=True)
 
 
-def _is_being_written(partial: Path) -> bool:
+def _removed(leftover: Path) -> bool:
+    """Remove a partial file unless a running process is writing it; True if it was removed."""
     try:
-        descriptor = os.open(partial, os.O_RDONLY)
+        descriptor = os.open(leftover, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        # Removed under the lock: a writer that gets the lock later sees that the file is gone, and
+        # makes a new one. On a file system without locks, every partial counts as a leftover.
+        with suppress(OSError):
+            if not _locked(descriptor):
+                return False
+        leftover.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-    return False
+    return True
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open file; False if another process has locked it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:
@@ -194,7 +205,7 @@ def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:
         partial.replace(path)
     else:
         try:
-            # Unlike a rename, a link never replaces a file that another run has put there.
+            # Unlike a rename, a link never replaces a file that another run has just written.
             path.hardlink_to(partial)
         except FileExistsError:
             _check_free(path, overwrite)
@@ -207,7 +218,7 @@ def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The new name is on the disk only once the folder is; not every file system can say so.
+    # The new name is on the disk only when the folder is. Not every file system can sync a folder.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

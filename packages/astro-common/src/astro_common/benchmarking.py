@@ -1,7 +1,7 @@
-"""What the benchmarks of all packages share: paired timing, memory of all processes, one record.
+"""What the benchmarks of all packages share: paired timing, peak memory and a common record.
 
-A benchmark stands beside its peers in one run, proves with `require` that they give the same
-result, and ends with `report`, whose JSON object is what the site's page of benchmarks is made of.
+A benchmark times our code and its peers in one run, checks with `require` that they give the same
+result, and ends with `report`, whose JSON object feeds the benchmark page of the site.
 This module needs psutil, which the extra ``benchmarking`` brings.
 """
 
@@ -48,20 +48,20 @@ _SAMPLING_SECONDS = 0.02
 
 @dataclass
 class Result:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Attributes
     ----------
     distribution : str
         The package that is measured.
     title, work : str
-        What was done, and on how much.
+        What was done, and with how much data.
     measurements : list of dict
-        ``name``, ``seconds`` and perhaps ``peak_memory_mb`` of each program.
+        ``name``, ``seconds`` and, where measured, ``peak_memory_mb`` of each program.
     ratios : list of dict
         ``statement``, ``measured``, ``required`` and ``sense`` ("at least" or "at most").
     versions : dict of str to str
-        Of the peers.
+        Versions of the peers, by name.
     """
 
     distribution: str
@@ -72,7 +72,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
 
     def measured(self, name: str, seconds: float, peak_memory_mb: float | None = None) -> None:
-        """Add a program."""
+        """Add the measurement of a program, in seconds and in MB (10^6 bytes)."""
         row: dict[str, Any] = {"name": name, "seconds": seconds}
         if peak_memory_mb is not None:
             row["peak_memory_mb"] = peak_memory_mb
@@ -93,7 +93,7 @@ class Result:
 
 
 def note(text: str) -> None:
-    """Say something while the benchmark runs."""
+    """Print a message on stderr while the benchmark runs."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -104,7 +104,7 @@ def require(holds: bool, statement: str) -> None:
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that every benchmark has (argparse.ArgumentParser)."""
+    """Make a parser with the options of every benchmark (argparse.ArgumentParser)."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds of timing (3)")
@@ -115,19 +115,19 @@ def parser(description: str) -> argparse.ArgumentParser:
 def paired_seconds(
     programs: Mapping[str, Callable[[], object]], repeats: int
 ) -> dict[str, list[float]]:
-    """Time programs in turns, so that a disturbance of the machine meets them all.
+    """Time programs in turn, so that a disturbance of the machine affects them all.
 
     Parameters
     ----------
     programs : mapping of str to callable
         Each does the same work once.
     repeats : int
-        Rounds; each starts with another program.
+        Number of rounds; each starts with a different program.
 
     Returns
     -------
     dict of str to list of float
-        Seconds of each round.
+        Seconds of each round, by name.
     """
     names = list(programs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -142,21 +142,22 @@ def paired_seconds(
 
 
 def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Median over the rounds of one program's time divided by another's (float)."""
+    """Return the median, over the rounds, of the ratio of two programs' times (float)."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 class PeakMemory:
-    """Largest resident memory of a process and all its children together, by sampling.
+    """The largest resident memory of a process and all its children together, by sampling.
 
     Parameters
     ----------
     pid : int, optional
-        This process by default.
+        By default this process.
 
     Attributes
     ----------
     megabytes : float
+        The largest sum so far, in MB (10^6 bytes).
     """
 
     def __init__(self, pid: int | None = None) -> None:
@@ -199,7 +200,17 @@ class PeakMemory:
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that has ended well."""
+    """A process that has succeeded.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall-clock time from start to end.
+    peak_memory_mb : float
+        Of the process and its children, in MB (10^6 bytes).
+    stdout : str
+        What it printed.
+    """
 
     seconds: float
     peak_memory_mb: float
@@ -207,7 +218,7 @@ class Finished:
 
 
 def run_process(words: Sequence[str | Path]) -> Finished:
-    """Run a program from its start to its end, and watch its memory and that of its children.
+    """Run a program to its end, and measure its time and peak memory.
 
     Parameters
     ----------
@@ -225,7 +236,7 @@ def run_process(words: Sequence[str | Path]) -> Finished:
     """
     program = [str(word) for word in words]
     start = time.perf_counter()
-    # The words are those of a benchmark script, and no shell sees them.
+    # The words come from a benchmark script and do not pass through a shell.
     process = subprocess.Popen(  # noqa: S603
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -238,12 +249,12 @@ def run_process(words: Sequence[str | Path]) -> Finished:
 
 
 def command_words(module: str, *words: str | Path) -> list[str | Path]:
-    """The words that run one of our commands with this Python (list), for `run_process`."""
+    """Return the words that run one of our commands with this Python (list), for `run_process`."""
     return [sys.executable, "-m", module, *words]
 
 
 def machine() -> dict[str, str]:
-    """The machine: processor, cores, memory, system (dict); nothing that identifies it."""
+    """Describe the machine (dict of str to str) without anything that identifies it."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -259,18 +270,19 @@ def machine() -> dict[str, str]:
 
 
 def peer_versions(*names: str) -> dict[str, str]:
-    """Installed versions of some distributions (dict of str to str)."""
+    """Return the installed versions of some distributions (dict of str to str)."""
     return {name: importlib.metadata.version(name) for name in names}
 
 
 def report(result: Result, output: Path | None) -> None:
-    """Print the table for people on stderr and the record as JSON on stdout.
+    """Print a readable table on stderr and the record as JSON on stdout.
 
     Parameters
     ----------
     result : Result
+        What was measured.
     output : Path or None
-        Also write the JSON here.
+        If given, the JSON is also written to this file.
     """
     record: dict[str, Any] = {
         "title": result.title,

@@ -1,8 +1,8 @@
-"""What every command of these packages does alike: common flags, messages, exit statuses.
+"""What all commands of these packages share: options, messages and exit statuses.
 
-A package has one module for each verb, whose ``add_parser`` gives the verb its options and a
-function under ``set_defaults(run=...)``; `command_parser` joins them, `run_command` runs one of
-them. A verb imports what it needs inside its function, so that ``--help`` stays fast.
+A package has one module per verb. Its ``add_parser`` defines the options of the verb and, with
+``set_defaults(run=...)``, the function that runs it. `command_parser` collects the verbs, and
+`run_command` runs one. A verb imports what it needs inside its function: ``--help`` must be fast.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Verb(Protocol):
     """A module that adds one verb to a command."""
 
     def add_parser(self, verbs: Any, /) -> None:
-        """Add the verb's own parser to argparse's subparsers."""
+        """Add the parser of the verb to the subparsers of argparse."""
 
 
 def command_parser(
@@ -57,11 +57,11 @@ def command_parser(
     Parameters
     ----------
     program : str
-        The command's name.
+        The name of the command.
     version : str
-        What ``--version`` prints after it.
+        Printed after the name by ``--version``.
     description : str
-        What the command is for; ``--help`` shows it.
+        What the command does, for ``--help``.
     verbs : iterable of modules
         In the order in which ``--help`` lists them.
 
@@ -78,7 +78,7 @@ def command_parser(
 
 
 def positive_int(text: str) -> int:
-    """Parse a count of at least 1, for use as an argparse ``type``."""
+    """Parse an integer of at least 1, for use as an argparse ``type``."""
     try:
         value = int(text)
     except ValueError:
@@ -121,22 +121,22 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout, its values as `jsonable` makes them."""
+    """Print a mapping as one JSON object on stdout; `jsonable` converts its values."""
     from astro_common.jsonable import jsonable
 
     print(json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments, run the chosen verb and turn what happens into an exit status.
+    """Parse the arguments, run the chosen verb and turn its outcome into an exit status.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Each verb's subparser has set ``run``, a function of the parsed namespace that returns an
-        exit status.
+        The subparser of each verb sets ``run``, a function that takes the parsed namespace and
+        returns an exit status.
     argv : sequence of str, optional
-        The arguments; those of the process by default.
+        The arguments; by default those of the process.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     verbosity = getattr(arguments, "verbose", 0)
     _configure_logging(parser.prog, verbosity, getattr(arguments, "quiet", False))
     try:
-        # A scheduler's SIGTERM must unwind like Ctrl-C, so that temporary files are removed.
+        # SIGTERM, as batch systems send it, must unwind like Ctrl-C to remove temporary files.
         signal.signal(signal.SIGTERM, _interrupt)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -158,7 +158,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     except KeyboardInterrupt:
         return _fail(parser.prog, "interrupted", INTERRUPTED, verbosity)
     except BrokenPipeError:
-        # The reader (head, less) has gone; nothing more can be said on stdout.
+        # The program that reads stdout (head, less) has ended. Nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except AstroError as error:
@@ -183,7 +183,7 @@ def _fail(program: str, message: str, status: int, verbosity: int) -> int:
 
 
 class _StderrHandler(logging.StreamHandler[Any]):
-    """Writes to what is `sys.stderr` at the time of the message, not of the set-up."""
+    """Writes to `sys.stderr` as it is at the time of the message, not of the set-up."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -205,6 +205,6 @@ def _configure_logging(program: str, verbosity: int, quiet: bool) -> None:
         format=f"{program}: %(levelname)s: %(message)s",
         force=True,
     )
-    # Only our own packages speak below WARNING; a library's chatter stays out of the way.
+    # Only our own packages log below WARNING; other libraries would be too verbose.
     for name in ("astro_common", program.replace("-", "_")):
         logging.getLogger(name).setLevel(level)

@@ -1,4 +1,4 @@
-"""Configuration files: YAML read safely, and one line that names the key which is wrong."""
+"""Configuration files: YAML, read safely and checked, with errors that name the wrong key."""
 
 from __future__ import annotations
 
@@ -17,22 +17,39 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _SHOWN_CHARACTERS = 80
 
 
+class _Loader(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key that appears twice, as YAML demands."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Check the keys of a mapping as they are written, before merges are resolved."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.composer.ComposerError(
+                        None, None, f"the key {key.value} appears twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return node
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of keys; an empty file has none.
+    """Read the keys and values of a YAML file; an empty file has none.
 
     Parameters
     ----------
     path : Path
-        YAML file.
+        The file.
 
     Returns
     -------
-    dict
+    dict of str to object
 
     Raises
     ------
     ConfigurationError
-        If the file cannot be read, is not valid YAML, or holds something else than keys.
+        If the file cannot be read, is not valid YAML, or is not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -41,7 +58,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
             path, f"cannot be read ({error})", "a YAML file", "see the README for its keys"
         ) from error
     try:
-        values = yaml.safe_load(text)
+        loader = _Loader(text)
+        try:
+            values = loader.get_single_data()
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigurationError(path, f"not valid YAML ({error})", "a YAML mapping") from error
     if values is None:
@@ -59,17 +80,19 @@ def validated(model: type[_Model], values: Mapping[str, Any], source: Path | str
     model : type
         A pydantic model; where it forbids extra keys, an unknown one is an error.
     values : mapping
+        Value by key.
     source : Path or str
-        Where they come from, for the message.
+        Where the values come from, for errors.
 
     Returns
     -------
     pydantic.BaseModel
+        An instance of the model.
 
     Raises
     ------
     ConfigurationError
-        For the first key that is unknown, missing or has a wrong value.
+        For the first key that is unknown or missing, or has a wrong value.
     """
     try:
         return model.model_validate(values)
@@ -90,7 +113,8 @@ def _first_problem(
     key = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, problem["loc"][:-1])
-        return ConfigurationError(source, f"unknown key {key}", f"one of {known}", "remove it")
+        expected = f"one of {known}" if known else ""
+        return ConfigurationError(source, f"unknown key {key}", expected, "remove it")
     if problem["type"] == "missing":
         return ConfigurationError(source, f"no key {key}", "this key", "add it")
     shown = str(problem["input"])[:_SHOWN_CHARACTERS]
@@ -100,14 +124,15 @@ def _first_problem(
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     found: Any = model
     for part in location:
-        if isinstance(part, int):  # an item of a list has the model of the others
-            continue
-        found = _model_of(found.model_fields[part].annotation)
-    return ", ".join(found.model_fields)
+        # Indices, keys of mappings and members of unions stay at the same model.
+        fields = getattr(_model_of(found), "model_fields", {})
+        if part in fields:
+            found = fields[part].annotation
+    return ", ".join(getattr(_model_of(found), "model_fields", {}))
 
 
 def _model_of(annotation: Any) -> Any:
-    """The model inside an annotation such as ``Section | None`` or ``tuple[Section, ...]``."""
+    """Find the model in an annotation such as ``Section | None`` or ``tuple[Section, ...]``."""
     if hasattr(annotation, "model_fields"):
         return annotation
     inner = (_model_of(item) for item in getattr(annotation, "__args__", ()))

@@ -1,7 +1,7 @@
 """The errors that a user is meant to read.
 
-Every error that these packages raise on purpose is one line: where, what was found there, what was
-expected, and what to do about it. The class decides the exit status of a command.
+Every error that these packages raise on purpose is one line: where it occurred, what was found
+there, what was expected, and what to do about it. The class decides the exit status of a command.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["AstroError", "ConfigurationError", "InputError", "OutputError"]
 
 
 class AstroError(Exception):
-    """Base of the expected errors.
+    """Base class of the errors that are meant for users.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class InputError(AstroError):
 
 
 class ConfigurationError(AstroError):
-    """An option, a key of the configuration or its value is wrong."""
+    """An option or a key of the configuration is unknown, missing or has a wrong value."""
 
     exit_status = 2
 

@@ -1,4 +1,4 @@
-"""How figures of all packages look, and how they are saved: the same content, the same bytes.
+"""The style of the figures of all packages, and how to save them reproducibly.
 
 This module needs matplotlib, which the extra ``figures`` brings.
 """
@@ -65,7 +65,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "astro-common",
 }
-# What a writer would else put into the file: a date, and the name and version of a program.
+# Without these, matplotlib writes the date and its own version into the file.
 _METADATA: Final[Mapping[str, dict[str, None]]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -75,12 +75,12 @@ _METADATA: Final[Mapping[str, dict[str, None]]] = {
 
 @contextmanager
 def drawing(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Draw with our settings alone, whatever the user's matplotlibrc says.
+    """Draw with our own settings, independent of the user's matplotlibrc.
 
     Parameters
     ----------
     settings : mapping, optional
-        Settings of matplotlib that differ for these figures.
+        Further settings of matplotlib, which take precedence over ours.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -89,7 +89,7 @@ def drawing(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 
 def saved(figure: Figure, kind: str = "png", *, dots_per_inch: float = 150.0) -> bytes:
-    """Write a figure without any date or name of a program.
+    """Write a figure to bytes; the same figure always gives the same bytes.
 
     Parameters
     ----------
@@ -97,16 +97,17 @@ def saved(figure: Figure, kind: str = "png", *, dots_per_inch: float = 150.0) ->
     kind : str
         ``png``, ``pdf`` or ``svg``.
     dots_per_inch : float
-        For PNG, and for what is drawn as pixels in the others.
+        Resolution of PNG, and of what the other kinds hold as pixels.
 
     Returns
     -------
     bytes
+        The content of the file.
 
     Raises
     ------
     ValueError
-        If the kind is another one.
+        If the kind is not one of these.
     """
     if kind not in _METADATA:
         raise ValueError(f"cannot write a figure as {kind!r}; the kinds are {', '.join(_METADATA)}")
@@ -117,7 +118,7 @@ def saved(figure: Figure, kind: str = "png", *, dots_per_inch: float = 150.0) ->
 
 
 def mark_synthetic(figure: Figure) -> None:
-    """Say on a figure, in its upper right corner, that its data are simulated."""
+    """Write in the upper right corner of a figure that its data are synthetic."""
     figure.text(
         0.995,
         0.99,

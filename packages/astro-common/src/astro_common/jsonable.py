@@ -1,4 +1,4 @@
-"""Values as JSON can hold them."""
+"""Conversion of values to JSON."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ __all__ = ["json_text", "jsonable"]
 
 
 def jsonable(value: Any) -> Any:
-    """Turn a value into what JSON has.
+    """Convert a value to types that JSON has.
 
     Parameters
     ----------
     value : object
-        Mappings, sequences, sets, NumPy arrays and scalars, paths, dates and times, and what JSON
-        has itself, nested in any way.
+        Mappings, lists, tuples, sets, NumPy arrays and scalars, paths, dates and times, and the
+        types of JSON, nested in any way.
 
     Returns
     -------
     dict, list, str, int, float, bool or None
-        NaN and the infinities become None, since JSON has neither; integers stay exact. Sets are
-        sorted.
+        NaN and infinities become None, since JSON lacks them; integers stay exact; sets are sorted.
+        Bytes of a path that are not UTF-8 are escaped.
 
     Raises
     ------
     TypeError
-        If a value has no place in JSON.
+        If a value cannot be converted.
     """
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, str):
+        return _text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
+        return {_text(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
         return sorted(jsonable(item) for item in value)
     if isinstance(value, (list, tuple)):
@@ -47,10 +49,15 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return jsonable(value.tolist())
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return jsonable(os.fspath(value))
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     raise TypeError(f"a value of class {type(value).__name__} has no place in JSON: {value!r}")
+
+
+def _text(text: str) -> str:
+    # The name of a file need not be valid UTF-8: Python keeps its other bytes as lone surrogates.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def json_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Where an output comes from: programs, settings and inputs."""
+"""The provenance of an output: programs, settings and inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from astro_common.jsonable import jsonable
 
 __all__ = ["creation_time", "fingerprint", "provenance", "same_content", "versions"]
 
-# A fingerprint reads this much at each of its places, whatever the size of the file.
+# A fingerprint reads this much at each of three places, whatever the size of the file.
 SAMPLE_BYTES = 64 << 10
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -35,25 +35,29 @@ def provenance(
     Parameters
     ----------
     distribution : str
-        The package that makes the output, as it is installed, such as ``splus-hypercube``.
+        The installed package that makes the output, such as ``splus-hypercube``.
     configuration : mapping
         Its settings.
     inputs : iterable of path-like
         The files that it reads.
     checksum : bool, optional
-        Read the inputs as a whole, see `fingerprint`.
+        Also compute a checksum of each whole input; see `fingerprint`.
 
     Returns
     -------
     dict
         ``distribution``, ``created`` (UTC, ISO 8601), ``python``, ``versions`` (of the package and
-        of what it needs at run time), ``configuration`` and ``inputs`` (a list with ``path`` and
-        fingerprint of each), as JSON can hold them.
+        of its dependencies), ``configuration`` and ``inputs`` (a list with the ``path`` and
+        fingerprint of each), made of values that JSON has.
 
     Raises
     ------
     InputError
         If an input cannot be read.
+    ConfigurationError
+        If ``SOURCE_DATE_EPOCH`` is not a time.
+    TypeError
+        If a setting has no place in JSON.
     """
     return {
         "distribution": distribution,
@@ -68,18 +72,18 @@ def provenance(
 
 
 def creation_time() -> str:
-    """Say when something is made.
+    """Return the time at which an output is made.
 
     Returns
     -------
     str
-        The time now, or that of the environment variable ``SOURCE_DATE_EPOCH`` (seconds since
-        1970), which makes outputs reproducible byte by byte; UTC in ISO 8601, to the second.
+        The time now, or the value of the environment variable ``SOURCE_DATE_EPOCH`` (seconds since
+        1970), which makes outputs reproducible byte by byte. UTC in ISO 8601, to the second.
 
     Raises
     ------
     ConfigurationError
-        If ``SOURCE_DATE_EPOCH`` is no time.
+        If ``SOURCE_DATE_EPOCH`` is not a time.
     """
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     if fixed is None:
@@ -95,7 +99,7 @@ def creation_time() -> str:
 
 
 def versions(distribution: str) -> dict[str, str]:
-    """Version of a package and of the packages that it needs at run time, as installed.
+    """Return the installed versions of a package and of its dependencies.
 
     Parameters
     ----------
@@ -105,8 +109,8 @@ def versions(distribution: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Version by name, the package first and the others in alphabetical order. Extras are left
-        out, and so is what is not installed.
+        Version by name: the package first, the others in alphabetical order. Extras and packages
+        that are not installed are left out.
     """
     try:
         found = metadata.distribution(distribution)
@@ -138,8 +142,8 @@ def fingerprint(path: str | os.PathLike[str], *, checksum: bool = False) -> dict
     -------
     dict
         ``size`` (bytes), ``mtime_ns`` (time of the last change, ns since 1970),
-        ``sample_sha256`` (of 64 KiB at the start, in the middle and at the end; of the whole of a
-        file of up to 192 KiB) and, if asked for, ``sha256``.
+        ``sample_sha256`` (of 64 KiB each at the start, in the middle and at the end, or of the
+        whole file up to 192 KiB) and, if asked for, ``sha256``.
 
     Raises
     ------
@@ -172,12 +176,12 @@ def fingerprint(path: str | os.PathLike[str], *, checksum: bool = False) -> dict
 
 
 def same_content(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two fingerprints are of the same content, as far as they tell.
+    """Whether two fingerprints belong to the same content, as far as they can tell.
 
-    The time of the last change does not count: a copy, a checkout or a restored backup changes it
-    and not the content, and a careful copy keeps it although the source was replaced in between.
-    Size and samples decide, or the SHA-256 of the whole where both fingerprints have it. A change
-    that keeps the size and touches none of the samples is seen only with ``sha256``.
+    Size and samples decide, and the SHA-256 of the whole file if both fingerprints have it. A
+    change that keeps the size and touches none of the samples is seen only with ``sha256``. The
+    time of the last change does not count: a checkout or a restored backup changes it without
+    changing the content, and some ways of copying keep it.
 
     Parameters
     ----------
@@ -187,7 +191,7 @@ def same_content(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     Returns
     -------
     bool
-        True if they agree. A fingerprint that lacks size or samples agrees with none.
+        True if they agree. A fingerprint without size or samples agrees with no other.
     """
     keys = ["size", "sample_sha256"]
     if "sha256" in recorded and "sha256" in now:

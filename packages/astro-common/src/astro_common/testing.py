@@ -1,6 +1,7 @@
 """Damaged copies of files, for tests of programs that read files.
 
-A reader is sound if each damaged copy is either read as what it says or refused by one clear error.
+A reader is sound if it either reads each damaged copy as what it claims to be, or refuses it with
+one clear error.
 """
 
 from __future__ import annotations
@@ -14,27 +15,28 @@ __all__ = ["damaged"]
 _GZIP = b"\x1f\x8b"
 _CARD_BYTES = 80
 _LONGEST_PIECE = 3000
-# What a header must not be believed: sizes that overflow or do not fit, and values of another type.
+# Values that a reader must not trust: sizes that overflow or do not fit, and values of wrong type.
 _VALUES = ("0", "-1", "7", "65536", "2147483648", str(1 << 60), "1E400", "1.5", "'text    '", "T")
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     """Damage a file in one of the ways in which files go bad.
 
-    A bit flips, the end is missing, a stretch is overwritten, lost, or there twice; in a FITS file
-    also a header's value is another one. Half of the gzip files are damaged below the compression,
-    where its checksum does not see it.
+    A bit is flipped, the end cut off, or a stretch overwritten, removed or repeated; in a FITS
+    file, the value of a header card may be changed instead. Half of the gzip files are damaged
+    inside the compression, where its checksum does not reveal it.
 
     Parameters
     ----------
     content : bytes
-        A sound file, not empty.
+        An intact file, not empty.
     rng : numpy.random.Generator
         The same state gives the same damage.
 
     Returns
     -------
     bytes
+        The damaged copy.
     """
     if content[:2] == _GZIP and rng.random() < 0.5:
         return gzip.compress(damaged(gzip.decompress(content), rng), 1, mtime=0)

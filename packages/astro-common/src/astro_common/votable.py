@@ -1,7 +1,7 @@
-"""The VOTable without data that describes a Parquet file's columns.
+"""A VOTable document without data, which describes the columns of a Parquet file.
 
-VOParquet 1.0 (IVOA Note, M. Taylor et al., 2025) keeps such a document in the footer: one FIELD for
-each column, in order, with datatypes as near as VOTable 1.4 has them.
+VOParquet 1.0 (IVOA Note, M. Taylor et al., 2025) keeps such a document in the footer, with one
+FIELD per column, in order. Each has the closest datatype that VOTable 1.4 offers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["printable", "votable_xml"]
 
 _NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
 
-# Characters that XML 1.0 and YAML refuse, even escaped.
+# Characters that XML 1.0 and YAML do not allow, even escaped.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # The syntax of a UCD in the schema of VOTable.
@@ -58,16 +58,16 @@ def votable_xml(
     schema : pyarrow.Schema
         Columns; their metadata may hold ``unit``, ``ucd`` and ``description``.
     name, description : str, optional
-        Of the table.
+        Name and description of the table.
     text_lengths : mapping of str to int, optional
-        The longest text of a column, in characters, where it is known. astropy reads texts of
-        unknown length in a way that it cannot join with the data.
+        The length of the longest text of a column, in characters, if known. astropy cannot combine
+        texts of unknown length with the data.
 
     Returns
     -------
     str
-        A VOTable 1.4 document. Units are in VOUnits syntax where they can be understood; a UCD
-        that is none is left out, and types that VOTable has not are called texts.
+        A VOTable 1.4 document. Units are in VOUnits syntax if they can be parsed. An invalid UCD is
+        left out, and types that VOTable lacks are declared as text.
     """
     votable = ElementTree.Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
     resource = ElementTree.SubElement(votable, "RESOURCE")
@@ -83,7 +83,7 @@ def votable_xml(
 
 
 def printable(text: str) -> str:
-    """Replace characters that neither XML nor YAML can hold by a question mark."""
+    """Replace characters that XML or YAML cannot hold with question marks."""
     return _UNPRINTABLE.sub("?", text)
 
 
@@ -132,7 +132,7 @@ def _vounit(text: str) -> str:
         units.barn: 1e-28 * units.m**2,
     }
     with warnings.catch_warnings():
-        # A careless spelling is still a unit; the result has the right one.
+        # About a careless spelling, which the result corrects.
         warnings.simplefilter("ignore", units.UnitsWarning)
         for style in ("vounit", "generic", "fits", "cds"):
             try:

@@ -85,7 +85,7 @@ def test_no_cells_and_no_values() -> None:
         ("[" + "9" * 200, "'[" + "9" * 59 + "...'", "brackets"),
     ],
 )
-def test_cells_that_are_no_arrays(cell: str, found: str, expected: str) -> None:
+def test_cells_that_are_not_arrays(cell: str, found: str, expected: str) -> None:
     with pytest.raises(ArrayCellError) as caught:
         parse("[1]", None, "[]", cell, "[5]")
     assert caught.value.row == 3
@@ -93,7 +93,7 @@ def test_cells_that_are_no_arrays(cell: str, found: str, expected: str) -> None:
     assert expected in caught.value.expected
 
 
-def test_a_fraction_is_no_integer() -> None:
+def test_a_fraction_is_not_an_integer() -> None:
     with pytest.raises(ArrayCellError) as caught:
         parse("[1]", "[2, 2.5]", of=pa.int64())
     assert caught.value.row == 1

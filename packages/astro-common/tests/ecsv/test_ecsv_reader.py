@@ -169,6 +169,15 @@ def test_plain_csv_is_inferred(tmp_path: Path) -> None:
     assert np.isnan(table.column("x")[1].as_py())
 
 
+def test_integers_beside_nan_are_floats_unless_digits_would_be_lost(tmp_path: Path) -> None:
+    table = read_ecsv(write(tmp_path / "nan.csv", "n,m\n1,5\nnan,6\n3,7\n"))
+    assert table.schema.types == [pa.float64(), pa.int64()]
+    assert np.isnan(table.column("n")[1].as_py())
+    path = write(tmp_path / "id.csv", f"objid\n{BIG}\nnan\n")
+    with pytest.raises(InputError, match=r"line 3, column 'objid': .*'nan'; expected .* int64"):
+        read_ecsv(path)
+
+
 def test_types_can_be_given(tmp_path: Path) -> None:
     path = write(tmp_path / "plain.csv", 'a,b,c\n1,null,"[1, 2]"\n')
     types = {"a": pa.float32(), "b": pa.int16(), "c": pa.list_(pa.float32()), "absent": pa.int8()}
@@ -220,7 +229,7 @@ def test_what_astropy_writes_is_read_back(tmp_path: Path) -> None:
         assert read.schema.field("count").type == pa.uint8()
 
 
-def test_tags_of_other_software_are_read_over(tmp_path: Path) -> None:
+def test_tags_of_other_software_are_ignored(tmp_path: Path) -> None:
     text = (
         "# %ECSV 1.0\n# ---\n# datatype:\n"
         "# - {name: a, datatype: int64, unit: !astropy.units.Unit {unit: m}}\n"
@@ -240,5 +249,8 @@ def test_an_ordered_mapping_as_header(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_and_other_comments(tmp_path: Path) -> None:
     assert read_ecsv(write(tmp_path / "bom.csv", b"\xef\xbb\xbfa\n5\n")).to_pydict() == {"a": [5]}
+    header = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int8}\na\n5\n"
+    table = read_ecsv(write(tmp_path / "bom.ecsv", b"\xef\xbb\xbf" + header.encode()))
+    assert table.schema == pa.schema([("a", pa.int8())])
     text = "# made by hand\n# yesterday\na\n5\n"
     assert read_ecsv(write(tmp_path / "comments.csv", text)).to_pydict() == {"a": [5]}

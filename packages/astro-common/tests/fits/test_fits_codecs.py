@@ -95,7 +95,7 @@ def test_plio_operations_by_hand() -> None:
     words = [0x0005, 0x4003, 0x2004, 0x4002, 0x5002]
     pixels = decode_plio(line_list(*words), 14)
     assert pixels.tolist() == [0] * 5 + [1] * 3 + [5] * 2 + [0, 5] + [0, 0]
-    # Set to 2 + 3 * 4096, where the operand 3 is no run; lower by 2 and one pixel.
+    # Set to 2 + 3 * 4096, where the operand 3 is not a run; lower by 2 and one pixel.
     pixels = decode_plio(line_list(0x1002, 0x0003, 0x7002), 3)
     assert pixels.tolist() == [3 * 4096, 0, 0]
     # An operand that looks like another "set".

@@ -66,7 +66,7 @@ def test_a_wrong_checksum_is_refused(plain: Path, tmp_path: Path) -> None:
 def test_bytes_behind_the_stream_are_refused(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "tail.fits.gz"
     path.write_bytes(gzip.compress(plain.read_bytes()) + b"\0\0tail")
-    with pytest.raises(InputError, match="bytes that are no gzip stream follow"):
+    with pytest.raises(InputError, match="bytes that are not gzip follow"):
         open_fits(path)
 
 
@@ -153,6 +153,16 @@ def test_a_file_that_shrinks_while_it_is_open(plain: Path) -> None:
         os.truncate(plain, 5000)
         with pytest.raises(InputError, match="the file ends at byte 5000"):
             file.image().read()
+
+
+def test_nothing_is_read_once_the_file_is_closed(plain: Path, tmp_path: Path) -> None:
+    # The system gives the number of a closed file to the next one that is opened.
+    other = tmp_path / "other.fits"
+    other.write_bytes(bytes(plain.stat().st_size))
+    with open_fits(plain) as file:
+        image = file.image()
+    with other.open("rb"), pytest.raises(ValueError, match="closed file"):
+        image.read()
 
 
 def test_reading_past_the_end_names_the_file(plain: Path) -> None:

@@ -100,6 +100,16 @@ def test_headers_keep_values_comments_and_long_strings(tmp_path: Path) -> None:
     assert list(read["COMMENT"]) == ["seen through cloud"]
 
 
+def test_a_name_that_goes_on_in_the_next_card(tmp_path: Path) -> None:
+    name = "NAME " * 20 + "END"
+    path = tmp_path / "long.fits"
+    hdu = fits.ImageHDU(np.zeros((2, 3), np.int16), name=name)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    with open_fits(path) as file:
+        assert file.hdus[1].name == name
+        assert file.image(name).shape == (2, 3)
+
+
 def test_an_odd_card_becomes_a_comment(write_raw: WriteRaw, primary: Any) -> None:
     path = write_raw((primary | {"WRONG": b"= 1.2.3.4", "AFTER": 5, "BAD\xff": 6}, b""))
     header = read_header(path)
@@ -184,8 +194,8 @@ def test_missing_padding_at_the_end_is_accepted(write_raw: WriteRaw) -> None:
         (bytes(MAX_PADDING_BYTES), None),
         (b" " * 28800, None),
         (bytes(MAX_PADDING_BYTES + 1), "follow the last HDU, which ends at byte 2880"),
-        (b"junk", "bytes that are no FITS extension follow the last HDU"),
-        (b"XTENSIO\0", "bytes that are no FITS extension follow"),
+        (b"junk", "bytes that are not a FITS extension follow the last HDU"),
+        (b"XTENSIO\0", "bytes that are not a FITS extension follow"),
         (b"XTENSION= 'IMAGE   '", "HDU 1: the file ends at byte 2900, inside the header"),
     ],
 )
@@ -210,7 +220,7 @@ def test_a_header_without_end_is_given_up(tmp_path: Path) -> None:
         open_fits(path)
 
 
-def test_files_that_are_no_fits_are_named(tmp_path: Path) -> None:
+def test_files_that_are_not_fits_are_named(tmp_path: Path) -> None:
     for name, content, message in [
         ("empty.fits", b"", "an empty file; expected a FITS file"),
         ("page.fits", b"<!DOCTYPE html>" * 500, r"starts with b'<!DOCTYPE '; expected a FITS file"),
@@ -237,7 +247,7 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         open_fits("with\0zero.fits")
 
 
-def test_random_groups_and_unknown_extensions_are_passed_over(
+def test_random_groups_and_unknown_extensions_are_skipped(
     write_raw: WriteRaw, primary: Any
 ) -> None:
     groups = {

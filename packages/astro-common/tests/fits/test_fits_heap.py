@@ -172,6 +172,21 @@ def test_descriptors_outside_the_heap(
     assert read_table(path, rows=[0, 0]).num_rows == 2
 
 
+@pytest.mark.parametrize("form", ["QB", "QA"])
+def test_an_array_beyond_what_arrow_counts(write_raw_table: WriteTable, form: str) -> None:
+    # A sparse file: the heap is there, and takes no space on the disk.
+    count = 1 << 30
+    path = write_raw_table(16, 1, [form], descriptors([(count, 0)], ">i8"), PCOUNT=0)
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"PCOUNT  =                    0", b"PCOUNT  =           1073741824")
+    )
+    with path.open("r+b") as file:
+        file.truncate(len(content) + count)
+    with pytest.raises(InputError, match=f"column 'c1' has an array of {count} elements"):
+        read_table(path)
+
+
 def test_an_empty_array_may_point_anywhere(write_raw_table: WriteTable) -> None:
     path = write_raw_table(8, 2, ["PJ"], descriptors([(0, 1 << 30), (0, -5)]), HEAP)
     assert read_table(path).column("c1").to_pylist() == [[], []]

@@ -31,6 +31,11 @@ with open_fits(path) as file:
         for first in range(0, image.shape[0], 64):
             image.read(slice(first, first + 64))
         count = image.shape[0]
+    elif what == "texts":
+        table = file.table()
+        table.read(rows=[0])
+        before = peak()
+        count = table.read().num_rows
     else:
         table = file.table()
         columns = ["c2", "c5"]
@@ -81,6 +86,23 @@ def test_two_columns_of_a_large_table(large_table: Path, what: str, n_rows: int)
     assert count == n_rows
     # The result is 12 bytes per row; beside it stand a block of 8 MiB and a few arrays of rows.
     assert grown < 40 << 20
+
+
+def test_a_column_of_texts_padded_with_nul(write_raw: WriteRaw, primary: dict[str, Any]) -> None:
+    # As astropy pads them. The column takes 40 MB, of which every byte is padding.
+    row_bytes, n_rows = 20, 2_000_000
+    keywords = {
+        "XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": row_bytes, "NAXIS2": n_rows,
+        "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": 1, "TTYPE1": "name", "TFORM1": f"{row_bytes}A",
+    }  # fmt: skip
+    path = write_raw((primary, b""), (keywords, b""))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size + row_bytes * n_rows)
+    grown, count = grown_bytes(path, "texts")
+    assert count == n_rows
+    # Beside the column stand lengths and offsets of 20 bytes per row, and one slice of the texts.
+    assert grown < 220 << 20
 
 
 def test_strips_of_a_large_image(write_raw: WriteRaw) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from astro_common.errors import InputError
-from astro_common.fits import open_fits, read_table
+from astro_common.fits import arrays, open_fits, read_table, tables
+from astro_common.fits.arrays import text_array
 
 WriteTable = Callable[..., Path]
 
@@ -186,6 +187,22 @@ def test_every_form(
     table.validate(full=True)
 
 
+TEXTS = st.lists(st.binary(max_size=9).map(lambda text: text.replace(b"\x01", b"\0")), max_size=30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts=TEXTS, slice_bytes=st.sampled_from([1, 20, 1 << 20]))
+def test_texts_end_at_the_first_nul_without_blanks(texts: list[bytes], slice_bytes: int) -> None:
+    expected = [text.split(b"\0")[0].decode("latin-1").rstrip(" ") for text in texts]
+    characters = np.frombuffer(b"".join(texts), np.uint8)
+    lengths = np.array([len(text) for text in texts], np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "_SLICE_BYTES", slice_bytes)
+        found = text_array(characters, lengths)
+    found.validate(full=True)
+    assert found.to_pylist() == expected
+
+
 def test_nan_is_not_null_and_keeps_its_sign(write_raw_table: WriteTable) -> None:
     values = [float("nan"), float("inf"), -float("inf"), 0.0]
     path = write_raw_table(8, 4, ["D"], big_endian(values, ">f8"), TNULL1=5)
@@ -304,6 +321,17 @@ def test_scattered_rows_of_narrow_and_wide_tables(
     path.unlink()
 
 
+def test_chunks_hold_the_same_rows(
+    stars: tuple[Path, pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, whole = stars
+    monkeypatch.setattr(tables, "CHUNK_ELEMENTS", 100)
+    read = read_table(path)
+    assert read.column("curve").num_chunks > 50
+    assert read.column("name").num_chunks > 50
+    assert read.equals(whole)
+
+
 def test_a_column_may_be_asked_for_twice(stars: tuple[Path, pa.Table]) -> None:
     path, whole = stars
     read = read_table(path, columns=["id", "name", "id"], rows=[4, 2])
@@ -420,6 +448,7 @@ def test_what_astropy_writes_is_read_back(
         (["PP"], {}, "TFORM1 = 'PP'"),
         (["I"], {}, "the TFORMs describe rows of 2 bytes; expected NAXIS1 = 4"),
         (["999999999999999999J"], {}, "describe rows of 3999999999999999996 bytes"),
+        (["2000000000A"], {}, "TFORM1 = '2000000000A'; expected at most 1073741823 characters"),
         (["4B"], {"TDIM1": "(5,7)"}, "TDIM1 = '\\(5,7\\)'; expected the 4 elements of TFORM1"),
         (["4B"], {"TDIM1": "(4"}, "TDIM1 = '\\(4'"),
         (["4B"], {"TDIM1": "(-4,-1)"}, "TDIM1"),
@@ -434,7 +463,7 @@ def test_what_astropy_writes_is_read_back(
         (["J"], {"THEAP": 1}, "THEAP = 1; expected between 8"),
         (["J"], {"THEAP": 9}, "THEAP = 9; expected between 8"),
         (["J"], {"THEAP": 1 << 70}, "THEAP = 11"),
-        (["0J"], {"NAXIS1": 0, "NAXIS2": 1 << 60}, "rows of no bytes; expected NAXIS1 > 0"),
+        (["0J"], {"NAXIS1": 0, "NAXIS2": 1 << 60}, "rows of 0 bytes; expected NAXIS1 > 0"),
     ],
 )
 def test_headers_that_do_not_add_up(
@@ -445,16 +474,16 @@ def test_headers_that_do_not_add_up(
         file.table(1)
 
 
-def test_a_logical_that_is_none(write_raw_table: WriteTable) -> None:
+def test_a_byte_that_is_not_a_logical_value(write_raw_table: WriteTable) -> None:
     path = write_raw_table(2, 2, ["L", "B"], b"T\1x\2")
     with pytest.raises(InputError, match="HDU 1: byte 0x78 in logical column 'c1'"):
         read_table(path)
     assert read_table(path, columns=["c2"]).column("c2").to_pylist() == [1, 2]
 
 
-def test_an_offset_that_leads_beyond_64_bits(write_raw_table: WriteTable) -> None:
+def test_an_offset_that_gives_values_beyond_64_bits(write_raw_table: WriteTable) -> None:
     path = write_raw_table(8, 1, ["K"], big_endian([BIG], ">i8"), TZERO1=100)
-    with pytest.raises(InputError, match="TZERO1 = 100 leads beyond 64 bits"):
+    with pytest.raises(InputError, match="TZERO1 = 100 gives values beyond 64 bits"):
         read_table(path)
 
 

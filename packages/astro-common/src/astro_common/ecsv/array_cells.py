@@ -1,6 +1,6 @@
 """Arrays written as text into the cells of a table, such as ``"[1.0, 2.0, null]"``.
 
-All cells of a column are parsed together, on their bytes: there is no loop over cells or elements.
+All cells of a column are parsed together, as bytes, without a loop over cells or elements.
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ _SPECIAL: Final = bytes(byte in _DROPPED + b"," for byte in range(256))
 _OPENING: Final = np.isin(np.arange(256), list(b"[("))
 _CLOSING: Final = np.isin(np.arange(256), list(b"])"))
 
-# Text of the cells that are parsed at once; what is noted about it takes about as much again.
+# Bytes of cells that are parsed at once; the positions that are noted take about as much again.
 _SLICE_BYTES: Final = 8 << 20
 
 Bytes = npt.NDArray[np.uint8]
 
 
 class ArrayCellError(ValueError):
-    """A cell that is no array of the type; `row` says which, counted from 0."""
+    """A cell that is not an array of the type.
+
+    Attributes
+    ----------
+    row : int
+        The row of the cell, counted from 0.
+    found, expected : str
+        What the cell holds, and what it should hold.
+    """
 
     def __init__(self, row: int, found: str, expected: str) -> None:
         super().__init__(row, found, expected)
@@ -42,10 +50,10 @@ def parse_array_cells(cells: pa.StringArray, value_type: pa.DataType) -> pa.List
     Parameters
     ----------
     cells : pyarrow.StringArray
-        An empty cell, an empty array, ``null`` and null all mean that there is no array.
+        An empty cell, an empty array and ``null`` become null, as null does.
     value_type : pyarrow.DataType
-        The type of the elements: booleans, integers or floats. The elements ``null``, ``None`` and
-        nothing between two commas become null; ``nan`` stays NaN.
+        The type of the elements: boolean, integer or float. An element that is ``null``, ``None``
+        or empty becomes null; ``nan`` stays NaN.
 
     Returns
     -------
@@ -55,7 +63,7 @@ def parse_array_cells(cells: pa.StringArray, value_type: pa.DataType) -> pa.List
     Raises
     ------
     ArrayCellError
-        A cell that is not enclosed in brackets, or an element that is not of the type.
+        A cell that is not enclosed in brackets, or an element of another type.
     """
     trimmed = pc.utf8_trim_whitespace(cells)
     trimmed = pc.if_else(pc.is_in(trimmed, pa.array(["null", "None", "[]", "()"])), "", trimmed)
@@ -78,7 +86,7 @@ def _parse(cells: pa.StringArray, value_type: pa.DataType, first_row: int) -> pa
     enclosed = _OPENING[text[starts[filled]]] & _CLOSING[text[ends[filled] - 1]]
     if not enclosed.all():
         _fail(cells, first_row, int(np.flatnonzero(filled)[int(np.argmin(enclosed))]), "brackets")
-    # The places of commas, and of the brackets and blanks that are dropped, stand for all the rest.
+    # All that follows works on the places of commas and of the brackets and blanks to be dropped.
     raw = text.tobytes()
     special = np.flatnonzero(np.frombuffer(raw.translate(_SPECIAL), np.bool_))
     comma = text[special] == _COMMA
@@ -117,7 +125,7 @@ def _check_separated(
     bounds: npt.NDArray[np.int64],
     first_row: int,
 ) -> None:
-    # Leaving out brackets and blanks must not join what they keep apart: "1 2".
+    # Dropping brackets and blanks must not join what they separate, as in "1 2".
     new_run = np.diff(dropped, prepend=-2) != 1
     before = dropped[new_run] - 1
     after = dropped[np.concatenate([new_run[1:], [True]])] + 1 if len(dropped) else before
@@ -150,7 +158,7 @@ def _cast(
 def _first_bad(
     elements: pa.StringArray, value_type: pa.DataType, list_ends: npt.NDArray[np.int64]
 ) -> int:
-    # Halve the elements until one is left; the first half that fails holds the first bad one.
+    # Bisection: the first half that cannot be cast holds the first bad element.
     low, high = 0, len(elements)
     while high - low > 1:
         middle = (low + high) // 2

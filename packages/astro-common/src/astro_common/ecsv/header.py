@@ -1,10 +1,12 @@
-"""What the top of an ECSV or CSV file says of its columns.
+"""The columns of an ECSV or CSV file, as its first lines describe them.
 
-The header of ECSV is YAML behind ``#`` (astropy proposal for enhancement 6).
+The header of an ECSV file is YAML in lines that begin with ``#`` (Astropy Proposal for Enhancement
+6).
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -28,15 +30,18 @@ NULLS: Final = ["", "null", "NULL"]
 TRUE: Final = ["True", "true", "TRUE", "T", "1"]
 FALSE: Final = ["False", "false", "FALSE", "F", "0"]
 
-# How Arrow says where in a CSV file something is wrong: column from 0, row from 1, reason.
+_NAN: Final = ["nan", "NaN"]
+_MAX_EXACT_FLOAT: Final = 1 << 53
+
+# How Arrow names the place of an error in a CSV file: column from 0, row from 1, reason.
 ARROW_PLACE: Final = re.compile(
     r"(?:In CSV column #(\d+): )?(?:CSV parse error: )?Row #(\d+): (.*)", re.DOTALL
 )
 
-# The header of gaia_source, 152 columns, takes 27 kB; YAML of this size is read in seconds.
+# The header of gaia_source, with 152 columns, takes 27 kB; YAML of this size parses in seconds.
 _MAX_HEADER_BYTES: Final = 1 << 20
 
-# From so much text the types of a CSV file without a header are inferred.
+# The types of a CSV file without a header are inferred from this much text.
 _SAMPLE_BYTES: Final = 4 << 20
 
 _TYPES: Final[dict[str, pa.DataType]] = {
@@ -62,14 +67,14 @@ _ARRAY_CELL: Final = r"^\s*[\[(].*[\])]\s*$"
 
 @dataclass(frozen=True)
 class Cells:
-    """How the cells of one column are read.
+    """How to read the cells of one column.
 
     Attributes
     ----------
     field : pyarrow.Field
         The column as it is returned; of list type where the cells hold arrays.
     array_length : int or None
-        How many elements each array has, where the header says so.
+        Number of elements of each array, if the header gives it.
     """
 
     field: pa.Field
@@ -88,7 +93,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a file, the character between them, and how many lines precede the rows."""
+    """The columns of a file, their delimiter, and the number of lines before the rows."""
 
     columns: tuple[Cells, ...]
     delimiter: str
@@ -96,13 +101,13 @@ class Layout:
 
 
 def read_layout(text: TableText) -> Layout:
-    """Read a file up to its first row, or further where types must be inferred.
+    """Read a file up to its first row, or further if types must be inferred.
 
     Raises
     ------
     InputError
-        The header is no YAML, lacks what it needs or does not agree with the names of the columns;
-        a column has no name or that of another.
+        The header is not valid YAML, is incomplete, or does not agree with the line of column
+        names; a name is missing or used twice.
     """
     header, delimiter = _read_header(text)
     names = _read_names(text, delimiter)
@@ -120,7 +125,7 @@ def read_layout(text: TableText) -> Layout:
     return Layout(columns, delimiter, lines)
 
 
-# A value that is not of its tag (`!!bool maybe`) is a fault of any of these kinds.
+# A value that does not fit its tag (`!!bool maybe`) raises an error of any of these classes.
 _YAML_FAULTS: Final = (
     yaml.YAMLError,
     RecursionError,
@@ -132,22 +137,22 @@ _YAML_FAULTS: Final = (
 
 
 class _HeaderLoader(yaml.SafeLoader):
-    """Safe YAML in which values with tags of other software (units, times) are read over."""
+    """A safe YAML loader that ignores values with tags of other software (units, times)."""
 
-    def read_over(self, _suffix: str, _node: yaml.Node) -> None:
-        """Make None of a value whose tag is unknown."""
+    def ignore(self, _suffix: str, _node: yaml.Node) -> None:
+        """Return None for a value whose tag is unknown."""
 
     def flatten_mapping(self, _node: yaml.MappingNode) -> None:
-        """Leave merge keys alone: merges of merges grow without bound, and ECSV has none."""
+        """Leave merge keys alone: nested merges grow without bound, and ECSV uses none."""
 
 
-_HeaderLoader.add_multi_constructor("", _HeaderLoader.read_over)
+_HeaderLoader.add_multi_constructor("", _HeaderLoader.ignore)
 
 
 def _read_header(text: TableText) -> tuple[list[Any] | None, str]:
     lines: list[str] = []
     size = 0
-    while text.peek().startswith(b"#"):
+    while text.peek().removeprefix(codecs.BOM_UTF8 if not lines else b"").startswith(b"#"):
         line = text.read_line()
         size += len(line)
         if size > _MAX_HEADER_BYTES:
@@ -171,7 +176,7 @@ def _read_header(text: TableText) -> tuple[list[Any] | None, str]:
 
 
 def _load_yaml(text: TableText, content: str) -> Any:
-    # In Python rather than by libyaml, which a deeply nested header can crash.
+    # Not with libyaml, which a deeply nested header can crash.
     try:
         loader = _HeaderLoader(content)
         try:
@@ -180,7 +185,7 @@ def _load_yaml(text: TableText, content: str) -> Any:
             loader.dispose()
     except _YAML_FAULTS as error:
         raise InputError(
-            text.path, f"the header is no YAML ({error})"[:300], "an ECSV header"
+            text.path, f"the header is not valid YAML ({error})"[:300], "an ECSV header"
         ) from error
 
 
@@ -254,7 +259,7 @@ def _as_text(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    # YAML may build a value of a thousand characters that is written out in millions.
+    # Aliases let a short header build a value whose full text is enormous.
     return reprlib.repr(value)
 
 
@@ -266,16 +271,26 @@ def _infer(text: TableText, names: list[str], delimiter: str) -> tuple[Cells, ..
             raise InputError(text.path, f"a line of more than {_SAMPLE_BYTES} bytes", "rows")
     if not sample.strip():
         return tuple(Cells(pa.field(name, pa.float64())) for name in names)
+    table = _parse_sample(text, sample, names, delimiter, [*NULLS, *_NAN])
+    with_nan = _parse_sample(text, sample, names, delimiter, NULLS)
+    return tuple(
+        Cells(pa.field(name, _inferred_type(name, table.column(name), with_nan.column(name))))
+        for name in names
+    )
+
+
+def _parse_sample(
+    text: TableText, sample: bytes, names: list[str], delimiter: str, nulls: list[str]
+) -> pa.Table:
     try:
-        table = pacsv.read_csv(
+        return pacsv.read_csv(
             io.BytesIO(sample),
             read_options=pacsv.ReadOptions(
                 use_threads=False, block_size=len(sample) + 1, column_names=names
             ),
             parse_options=pacsv.ParseOptions(delimiter=delimiter),
             convert_options=pacsv.ConvertOptions(
-                # NaN does not tell integers from floats here; it is one of the floats later.
-                null_values=[*NULLS, "nan"],
+                null_values=nulls,
                 true_values=TRUE[:3],
                 false_values=FALSE[:3],
                 strings_can_be_null=True,
@@ -286,19 +301,23 @@ def _infer(text: TableText, names: list[str], delimiter: str) -> tuple[Cells, ..
         match = ARROW_PLACE.search(str(error))
         found = f"line {text.lines + int(match[2])}: {match[3]}" if match else str(error)
         raise InputError(text.path, found[:300], f"{len(names)} columns of text") from error
-    return tuple(Cells(pa.field(name, _inferred_type(name, table.column(name)))) for name in names)
 
 
-def _inferred_type(name: str, sample: pa.ChunkedArray) -> pa.DataType:
+def _inferred_type(name: str, sample: pa.ChunkedArray, with_nan: pa.ChunkedArray) -> pa.DataType:
     found = sample.type
     if _IDENTIFIER.search(name) and not pa.types.is_string(found):
         return pa.int64()
+    if pa.types.is_integer(found) and pa.types.is_floating(with_nan.type):
+        # Only a float can be NaN. A column of integers that a float would round stays one, and
+        # reading the rows reports where the NaN is.
+        extremes = pc.min_max(sample).as_py().values()
+        return pa.float64() if max(map(abs, extremes)) <= _MAX_EXACT_FLOAT else found
     if pa.types.is_integer(found) or pa.types.is_boolean(found) or pa.types.is_floating(found):
         return found
     if pa.types.is_null(found):
         return pa.float64()
     if pa.types.is_binary(found):
-        return pa.string()  # which it is not: reading the rows says where
+        return pa.string()  # not valid UTF-8: reading the rows reports where
     cells = pc.drop_null(pc.cast(sample, pa.string())).combine_chunks()
     if pc.all(pc.match_substring_regex(cells, _ARRAY_CELL)).as_py():
         for element in (pa.int64(), pa.float64()):

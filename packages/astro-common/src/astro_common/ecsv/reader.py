@@ -1,7 +1,7 @@
-"""Tables of the Gaia archive: ECSV, or plain CSV, as they are or inside gzip.
+"""Tables of the Gaia archive: ECSV or plain CSV, uncompressed or gzip.
 
-The rows are parsed in blocks by Arrow, so memory stays bounded whatever the length of the file, and
-64-bit integers are exact.
+Arrow parses the rows in blocks, so memory stays bounded whatever the length of the file, and 64-bit
+integers are exact.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ StrPath = str | os.PathLike[str]
 
 
 class EcsvReader:
-    """An ECSV or CSV file, read in blocks; made by `open_ecsv` and used in a ``with`` block.
+    """An ECSV or CSV file, read in blocks; made by `open_ecsv`, used in a ``with`` block.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class EcsvReader:
         self.close()
 
     def close(self) -> None:
-        """Nothing stays open between blocks; here so that readers can be used alike."""
+        """Do nothing: no file stays open between blocks. FITS files are used in the same way."""
 
     def batches(
         self, columns: Sequence[str] | None = None, batch_bytes: int = 16 << 20
@@ -74,21 +74,21 @@ class EcsvReader:
         Parameters
         ----------
         columns : sequence of str, optional
-            Which columns, in this order; all by default.
+            Names of the columns, in the order wanted; all by default.
         batch_bytes : int
-            Text per block, before parsing; a line must be shorter.
+            Bytes of text per block; every line must be shorter.
 
         Yields
         ------
         pyarrow.Table
-            At least one row each. A cell that is empty or holds ``null``, quoted or not, is null;
-            so is an array without elements. NaN stays NaN.
+            With at least one row. A cell that is empty or holds ``null``, quoted or not, is null,
+            and so is an array without elements. NaN stays NaN.
 
         Raises
         ------
         InputError
-            An unknown column, a damaged or cut-short file, a cell that is not of the type of its
-            column, a line of another number of columns.
+            There is no such column, the file is damaged or cut short, a cell does not have the
+            type of its column, or a line has too few or too many cells.
         """
         names = list(self.schema.names) if columns is None else list(columns)
         for name in names:
@@ -114,7 +114,7 @@ class EcsvReader:
     ) -> Iterator[pa.RecordBatch]:
         if not text.peek():
             return
-        # In one thread, Arrow knows the row in which something is wrong.
+        # With one thread, Arrow can name the row of an error.
         read_options = pacsv.ReadOptions(
             use_threads=False, block_size=batch_bytes, column_names=list(self.schema.names)
         )
@@ -151,7 +151,7 @@ class EcsvReader:
                 self.path,
                 f"a line of more than {batch_bytes} bytes",
                 "shorter lines",
-                "the file is damaged, or no ECSV",
+                "the file is damaged, or not ECSV",
             )
         match = ARROW_PLACE.search(message)
         if match is None:
@@ -172,7 +172,7 @@ class EcsvReader:
                     self.path,
                     f"a line break in column {cells.field.name!r}",
                     "one line per row",
-                    "a quotation mark is missing before it",
+                    "perhaps a quotation mark is missing before it",
                 )
             return parsed
         try:
@@ -204,11 +204,12 @@ def open_ecsv(path: StrPath, types: Mapping[str, pa.DataType] | None = None) -> 
     Parameters
     ----------
     path : path-like
-        The file. Its name does not matter: gzip is known by its first bytes, ECSV by its header.
+        The file. Its name does not matter: gzip is recognised by its first bytes, ECSV by its
+        header.
     types : mapping, optional
-        Types of columns, by name, that overrule those of the header. Without a header, types are
+        Types of columns, by name, in place of those of the header. Without a header, types are
         inferred from the first 4 MiB: identifiers (``*_id``) are 64-bit integers, a column without
-        any value is float64, text in brackets a list.
+        values is float64, and text in brackets is a list.
 
     Returns
     -------
@@ -217,7 +218,7 @@ def open_ecsv(path: StrPath, types: Mapping[str, pa.DataType] | None = None) -> 
     Raises
     ------
     InputError
-        The file is missing, damaged, or its header does not describe it.
+        The file is missing or damaged, or its header does not describe it.
     """
     return EcsvReader(Path(path), types or {})
 

@@ -1,4 +1,4 @@
-"""The text of a table, plain or inside gzip, counted and bounded while it is read."""
+"""The text of a table, plain or inside gzip, counted and limited while it is read."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from astro_common.errors import InputError
 
 __all__ = ["MAX_LINE_BYTES", "TableText"]
 
-# Of a line of the header, and of the line with the names of the columns.
+# Limit for a line of the header and for the line of column names.
 MAX_LINE_BYTES: Final = 1 << 20
 
-# Gaia archive files shrink to a third or a tenth of their size; far more is a bomb.
+# gzip shrinks files of the Gaia archive to a third or a tenth; far more is a decompression bomb.
 MAX_EXPANSION: Final = 400
 _EXPANSION_SLACK_BYTES: Final = 64 << 20
 
 
 class TableText(io.RawIOBase):
-    """A text file from its start, decompressed on the way.
+    """A text file, read from its start and decompressed on the way.
 
     Attributes
     ----------
     path : Path
         The file; every error names it.
     lines : int
-        How many lines `read_line` has taken.
+        Number of lines that `read_line` has returned.
     quotes : int
-        How many quotation marks `read` has seen.
+        Number of quotation marks in what `read` has returned.
 
     Raises
     ------
     InputError
-        From every method: the file is missing, unreadable, cut short, or grows out of proportion.
+        From every method: the file is missing, unreadable, cut short, or a decompression bomb.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,27 +73,27 @@ class TableText(io.RawIOBase):
         super().close()
 
     def readable(self) -> bool:
-        """Always true."""
+        """Return True."""
         return True
 
     def read_line(self) -> bytes:
-        """Take the next line with its end, at most `MAX_LINE_BYTES`; empty at the end."""
+        """Read the next line with its line end, at most `MAX_LINE_BYTES`; empty at the end."""
         line = self._buffered.readline(MAX_LINE_BYTES)
         self.lines += bool(line)
         return line
 
     def peek(self) -> bytes:
-        """See what comes next without taking it; empty at the end."""
+        """Return some of the next bytes without consuming them; empty at the end."""
         return self._buffered.peek(1)
 
     def read(self, size: int = -1) -> bytes:
-        """Take up to `size` bytes, as of any file."""
+        """Read up to `size` bytes."""
         data = self._buffered.read(size)
         self.quotes += data.count(b'"')
         return data
 
     def readinto(self, buffer: Any) -> int:
-        """Decompress into `buffer`; this is what the buffer in front of it calls."""
+        """Decompress into `buffer`; called by the `io.BufferedReader` that wraps this object."""
         try:
             data = self._file.read(len(buffer))
         except (OSError, EOFError, zlib.error) as error:

@@ -1,8 +1,9 @@
-"""Elements as they lie in the file, made into Arrow arrays: scaling, nulls, text, bits."""
+"""Arrow arrays from the elements stored in a file: scaling, nulls, text and bits."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ __all__ = ["element_array", "text_array", "unpack_bits"]
 
 Bytes = npt.NDArray[np.uint8]
 
+# Characters that are handled at once: the positions that are noted take several times as much.
+_SLICE_BYTES: Final = 4 << 20
+
 
 def element_array(
     path: Path, index: int, column: Column, stored: npt.NDArray[np.generic]
@@ -27,9 +31,9 @@ def element_array(
     path, index : Path, int
         File and HDU, for errors.
     column : Column
-        Any type but ``A``.
+        Of any type except ``A``.
     stored : ndarray
-        Shape (n,), the stored dtype in native byte order; for ``X`` booleans.
+        Shape (n,), of the stored dtype in native byte order; booleans for ``X``.
 
     Returns
     -------
@@ -96,10 +100,10 @@ def _scaled(
             raise hdu_error(
                 path,
                 index,
-                f"TZERO{column.number} = {offset} leads beyond 64 bits",
+                f"TZERO{column.number} = {offset} gives values beyond 64 bits",
                 "a smaller one",
             )
-    # Modulo 2^64, as the result was shown to fit; values behind the mask may wrap around.
+    # Arithmetic modulo 2^64 is exact, since the result fits; masked values may wrap around.
     wide = stored.astype(np.int64).view(np.uint64)
     return (wide + np.uint64(offset % (1 << 64))).view(np.int64)
 
@@ -110,33 +114,43 @@ def unpack_bits(packed: Bytes, count: int) -> npt.NDArray[np.bool_]:
 
 
 def text_array(characters: Bytes, lengths: npt.NDArray[np.int64]) -> pa.Array:
-    """Make strings of bytes: cut at the first NUL, trailing blanks off, ASCII or else Latin-1.
+    """Make strings of Latin-1 bytes: up to the first NUL, without trailing blanks.
 
     Parameters
     ----------
     characters : ndarray
         The bytes of all strings, one string after the other.
     lengths : ndarray
-        Bytes per string; together those of `characters`, below 2^31.
+        Bytes per string; their sum is the length of `characters`, and below 2^31.
 
     Returns
     -------
     pyarrow.StringArray
     """
+    ends = np.cumsum(lengths)
+    parts = []
+    first = 0
+    while first < len(lengths):
+        start = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, start + _SLICE_BYTES, side="right")))
+        parts.append(_strings(characters[start : int(ends[last - 1])], lengths[first:last]))
+        first = last
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
+
+
+def _strings(characters: Bytes, lengths: npt.NDArray[np.int64]) -> pa.StringArray:
     starts = np.concatenate([[0], np.cumsum(lengths)])
     zeros = np.flatnonzero(characters == 0)
     if len(zeros):
-        rows = np.searchsorted(starts, zeros, side="right") - 1
-        first_of_row = np.concatenate([[True], rows[1:] != rows[:-1]])
-        used = lengths.copy()
-        used[rows[first_of_row]] = zeros[first_of_row] - starts[rows[first_of_row]]
+        # A string ends at the first NUL from its start on, unless that lies in a later string.
+        zeros = np.append(zeros, len(characters))
+        used = np.minimum(zeros[np.searchsorted(zeros, starts[:-1])] - starts[:-1], lengths)
         edges = np.zeros(len(characters) + 1, np.int8)
         filled = used > 0
         edges[starts[:-1][filled]] += 1
         edges[(starts[:-1] + used)[filled]] -= 1
         characters = characters[np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)]
-        lengths = used
-        starts = np.concatenate([[0], np.cumsum(lengths)])
+        starts = np.concatenate([[0], np.cumsum(used)])
     high = characters >= 0x80
     if high.any():
         characters, starts = _latin1_to_utf8(characters, high, starts)

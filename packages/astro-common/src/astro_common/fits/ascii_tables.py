@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from astro_common.errors import InputError
 from astro_common.fits.arrays import text_array
-from astro_common.fits.columns import column_metadata
+from astro_common.fits.columns import CHUNK_ELEMENTS, column_metadata
 from astro_common.fits.content import Content
 from astro_common.fits.headers import (
     HduInfo,
@@ -27,7 +27,7 @@ from astro_common.fits.tables import FitsTable
 
 __all__ = ["AsciiTable"]
 
-_TFORM: Final = re.compile(r"([AIFED])(\d{1,9})(\.\d{1,9})?\Z")
+_TFORM: Final = re.compile(r"([AIFED])(\d{1,9})(?:\.(\d{1,9}))?\Z")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class _Column:
     code: str
     offset: int
     width: int
+    decimals: int
     scale: float
     zero: float
     null: str
@@ -53,7 +54,7 @@ class _Column:
 class AsciiTable(FitsTable):
     """A table of text: strings, 64-bit integers and double-precision numbers.
 
-    A field equal to TNULL, and a number that is blank, are null.
+    A field equal to TNULL is null. So is a blank number, to which the Standard gives the value 0.
 
     Raises
     ------
@@ -68,16 +69,18 @@ class AsciiTable(FitsTable):
         self._row_bytes = header_integer(content.path, info.index, header, "NAXIS1")
         self._num_rows = header_integer(content.path, info.index, header, "NAXIS2")
         if self._num_rows and not self._row_bytes:
-            raise self._error(f"{self._num_rows} rows of no bytes", "NAXIS1 > 0")
+            raise self._error(f"{self._num_rows} rows of 0 bytes", "NAXIS1 > 0")
         if info.data_bytes < self._row_bytes * self._num_rows:
             raise self._error(f"BITPIX = {header['BITPIX']}", "8 in a table")
         count = header_integer(content.path, info.index, header, "TFIELDS")
         if count > 999:
             raise self._error(f"TFIELDS = {count}", "at most 999")
         self._columns = [self._parse_column(number) for number in range(1, count + 1)]
-        names = [column.name for column in self._columns]
-        if len(set(names)) < len(names):
-            raise self._error("two columns of one name", "unique names")
+        names: set[str] = set()
+        for column in self._columns:
+            if column.name in names:
+                raise self._error(f"two columns named {column.name!r}", "unique names")
+            names.add(column.name)
         self._schema = pa.schema(
             [pa.field(c.name, c.type, metadata=c.metadata or None) for c in self._columns]
         )
@@ -104,7 +107,7 @@ class AsciiTable(FitsTable):
                 for column in chosen:
                     place = reader.place(column.offset)
                     text[column.name][target] = block[source, place : place + column.width]
-        arrays = [self._to_arrow(column, text[column.name]) for column in chosen]
+        arrays = [self._in_chunks(column, text[column.name]) for column in chosen]
         return pa.Table.from_arrays(
             arrays, schema=pa.schema([self._schema.field(column.name) for column in chosen])
         )
@@ -133,9 +136,11 @@ class AsciiTable(FitsTable):
             code=match[1],
             offset=first - 1,
             width=width,
+            decimals=int(match[3] or 0),
             scale=1.0 if scale is None else float(scale),
             zero=0.0 if zero is None else float(zero),
-            null=header_text(header, f"TNULL{number}"),
+            # A number, against the Standard, stands for its text, as in CFITSIO.
+            null=str(header.get(f"TNULL{number}", "")).strip(),
             metadata=column_metadata(header, number),
         )
 
@@ -144,6 +149,12 @@ class AsciiTable(FitsTable):
             if column.name == name:
                 return column
         raise self._error(f"no column {name!r}", f"one of {', '.join(self.column_names[:20])}")
+
+    def _in_chunks(self, column: _Column, text: np.ndarray) -> pa.ChunkedArray:
+        per_chunk = max(1, CHUNK_ELEMENTS // column.width)
+        starts = range(0, len(text), per_chunk)
+        chunks = [self._to_arrow(column, text[start : start + per_chunk]) for start in starts]
+        return pa.chunked_array(chunks, column.type)
 
     def _to_arrow(self, column: _Column, text: np.ndarray) -> pa.Array:
         lengths = np.full(len(text), column.width, np.int64)
@@ -163,8 +174,7 @@ class AsciiTable(FitsTable):
             if column.code == "I":
                 values = pc.cast(pc.replace_substring_regex(text, r"^\+", ""), pa.int64())
             else:
-                exponent = pc.replace_substring_regex(text, "[Dd]", "E")
-                values = pc.cast(pc.replace_substring_regex(exponent, r"^\+", ""), pa.float64())
+                values = pc.cast(_as_float_text(text, column.decimals), pa.float64())
         except pa.ArrowInvalid as error:
             raise self._error(
                 f"in column {column.name!r}: {error}", f"numbers, as in TFORM {column.code}"
@@ -173,3 +183,20 @@ class AsciiTable(FitsTable):
             return values
         values = pc.cast(values, pa.float64(), safe=False)
         return pc.add(pc.multiply(values, column.scale), column.zero)
+
+
+def _as_float_text(text: pa.Array, decimals: int) -> pa.Array:
+    # The exponent begins with E, with D, or with its sign alone.
+    text = pc.replace_substring_regex(text, r"([0-9.])[DdEe]?([+-][0-9]+)$", r"\1E\2")
+    text = pc.replace_substring_regex(text, "[Dd]", "E")
+    text = pc.replace_substring_regex(text, r"^\+", "")
+    if not decimals:
+        return text
+    # Without a decimal point, one is implied before the last digits. Moving it by way of the
+    # exponent leaves it to the conversion to round, once.
+    parts = pc.extract_regex(text, r"^(?P<digits>-?[0-9]+)(?:E\+?(?P<exponent>-?[0-9]+))?$")
+    exponent = pc.struct_field(parts, "exponent")
+    exponent = pc.cast(pc.if_else(pc.equal(exponent, ""), "0", exponent), pa.int64())
+    exponent = pc.cast(pc.subtract(exponent, decimals), pa.string())
+    moved = pc.binary_join_element_wise(pc.struct_field(parts, "digits"), exponent, "E")
+    return pc.coalesce(moved, text)

@@ -1,4 +1,4 @@
-"""World coordinates of images, from headers that may be damaged."""
+"""Celestial world coordinates of images, from headers that may be damaged."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ _NUMBERS: Final = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)\d+|(CD|PC)\d+_\d+")
 
 
 def celestial_wcs(header: Header, path: str | os.PathLike[str]) -> WCS:
-    """The celestial axes of an image's world coordinate system.
+    """Read the celestial axes of an image's world coordinate system.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
+        Of the image.
     path : path-like
-        The file, for messages.
+        The file, for errors.
 
     Returns
     -------
     astropy.wcs.WCS
-        Of two axes.
+        With two axes, longitude and latitude.
 
     Raises
     ------
     InputError
-        If the header has no celestial axes, or says what no image can have.
+        If the header has no celestial axes, or a keyword of the WCS is not valid.
     """
-    # wcslib believes any number of axes: with a large one the process dies.
+    # wcslib trusts any number of axes; a large one ends the process.
     for key in ("NAXIS", *(f"WCSAXES{name}" for name in _ALTERNATIVES)):
         axes = header.get(key, 0)
         if isinstance(axes, bool) or not isinstance(axes, int) or not 0 <= axes <= _MOST_AXES:
             raise InputError(path, f"{key} = {axes!r}", f"a whole number up to {_MOST_AXES}")
-    # wcslib passes over a value of another type, as if the keyword were absent.
+    # wcslib ignores a value of the wrong type, as if the keyword were absent.
     for card in header.cards:
         value = card.value
         if _NUMBERS.fullmatch(card.keyword) and not (
@@ -54,12 +55,12 @@ def celestial_wcs(header: Header, path: str | os.PathLike[str]) -> WCS:
             raise InputError(path, f"{card.keyword} = {value!r}", "a number")
     try:
         with warnings.catch_warnings():
-            # Dates and deprecated keywords that astropy completes do not concern us.
+            # About dates and deprecated keywords, which do not matter here.
             warnings.simplefilter("ignore", FITSFixedWarning)
             wcs = WCS(header).celestial
             is_celestial = wcs.has_celestial
-    except Exception as error:  # wcslib has many error classes; all are about this header
+    except Exception as error:  # one of many classes, always about this header
         raise InputError(path, f"a WCS that cannot be used ({error})", "a valid one") from error
     if not is_celestial:
-        raise InputError(path, "no celestial WCS", "CTYPE1, CRVAL1 and the like")
+        raise InputError(path, "no celestial WCS", "CTYPE1, CRVAL1 and related keywords")
     return wcs

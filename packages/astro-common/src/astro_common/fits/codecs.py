@@ -1,8 +1,8 @@
-"""The compressions of image tiles: Rice, gzip, PLIO and H-compress, made safe for damaged input.
+"""Decoders of image tiles (Rice, gzip, PLIO and H-compress) that are safe for damaged input.
 
 The streams are those of the FITS Standard 4.0, section 10.4. Rice and H-compress are decoded by
-the compiled routines of CFITSIO that astropy carries. Those routines do not watch the end of their
-input closely, so the caller keeps `GUARD_BYTES` behind every stream that a runaway can read.
+the compiled routines of CFITSIO that astropy carries. Those may read beyond the end of their input,
+so the caller puts `GUARD_BYTES` behind every stream.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Bytes = npt.NDArray[np.uint8]
 GUARD_BYTES: Final = 4096
 MAX_RICE_BLOCK: Final = 256
 
-# What a stream may at most expand to, in pixels per byte; Rice depends on its block size.
+# The most that a stream may expand, in pixels per byte; for Rice it depends on the block size.
 MAX_PIXELS_PER_BYTE: Final = {
     "GZIP_1": DEFLATE_RATIO,
     "GZIP_2": DEFLATE_RATIO,
@@ -53,13 +53,13 @@ _MAX_BIT_PLANES: Final = 64
 
 
 class TileError(Exception):
-    """A tile that cannot be decoded; the reader of the image adds file, HDU and tile."""
+    """A tile that cannot be decoded. The reader of the image adds the file, HDU and tile."""
 
 
 def rice_pixels_per_byte(block_size: int, pixel_bytes: int) -> int:
-    """The most pixels that a byte of a Rice stream can stand for (int).
+    """The most pixels that one byte of a Rice stream can stand for (int).
 
-    A block of equal differences takes its selector alone: 3, 4 or 5 bits.
+    A block of equal pixels takes only its selector of 3, 4 or 5 bits.
     """
     return -(-8 * block_size // _RICE_SELECTOR_BITS[pixel_bytes])
 
@@ -89,7 +89,7 @@ def decode_rice(
 
 def decode_gzip(stream: Bytes, max_bytes: int) -> Bytes:
     """Decode GZIP_1, refusing more than `max_bytes` of content."""
-    decoder = zlib.decompressobj(wbits=47)  # gzip, or zlib as some writers have it
+    decoder = zlib.decompressobj(wbits=47)  # gzip, or zlib, which some writers use
     try:
         decoded = decoder.decompress(stream.tobytes(), max_bytes + 1)
     except zlib.error as error:
@@ -112,9 +112,9 @@ def decode_plio(stream: Bytes, n_pixels: int) -> npt.NDArray[np.int32]:
     Parameters
     ----------
     stream : ndarray of uint8
-        Big-endian words: a header of seven words (of three in the older form), then the list.
+        Big-endian words: a header of seven words (three in the older form), then the list.
     n_pixels : int
-        Pixels in the tile; those behind the end of the list are 0.
+        Pixels in the tile; those after the end of the list are 0.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def decode_plio(stream: Bytes, n_pixels: int) -> npt.NDArray[np.int32]:
     else:
         length, first = (int(words[4]) << 15) + int(words[3]), int(words[1])
     if not 3 <= first <= length <= len(words):
-        raise TileError(f"line list of {length} words, {len(words)} are there")
+        raise TileError(f"line list of {length} words in a tile of {len(words)}")
     words = words[first:length] & 0xFFFF
     operation, number = words >> 12, words & 0xFFF
     is_data = _plio_operands(operation)
@@ -160,8 +160,8 @@ def decode_plio(stream: Bytes, n_pixels: int) -> npt.NDArray[np.int32]:
 
 
 def _plio_operands(operation: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    # The word behind a "set" is its operand, whatever it looks like; within a run of words that
-    # all look like "set", every second one is an operand.
+    # The word after a "set" is its operand, whatever it looks like: in a run of words that all look
+    # like "set", every second one is an operand.
     looks_like_set = operation == 1
     previous = np.concatenate([[False], looks_like_set[:-1]])
     start = np.flatnonzero(looks_like_set & ~previous)
@@ -206,7 +206,7 @@ def decode_hcompress(
     if planes > _MAX_BIT_PLANES:
         raise TileError(f"H-compress stream of {planes} bit planes")
     # A quadtree node takes at most 6 bits in each bit plane, and no more nodes exist than pixels;
-    # the signs take a bit per pixel. With so many zeros behind it, no decoder reads past the end.
+    # the signs take a bit per pixel. With this many zeros appended, no decoder reads past the end.
     n_pixels = n_y * n_x
     padded = np.zeros(len(stream) + n_pixels * (6 * planes + 2) // 8 + GUARD_BYTES, np.uint8)
     padded[: len(stream)] = stream

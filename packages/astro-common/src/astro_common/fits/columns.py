@@ -1,6 +1,6 @@
-"""The columns of a binary table: what TFORM and its companions say, and the Arrow type of each.
+"""The columns of a binary table and their Arrow types, as TFORM and related keywords have them.
 
-The letters and the rules are those of the FITS Standard 4.0, section 7.3.
+The codes and rules are those of the FITS Standard 4.0, section 7.3.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from astropy.io.fits import Header
 from astro_common.fits.headers import hdu_error, header_integer, header_number, header_text
 
 __all__ = [
+    "CHUNK_ELEMENTS",
     "Column",
     "arrow_field",
     "column_metadata",
@@ -27,11 +28,16 @@ __all__ = [
     "parse_columns",
 ]
 
+# Arrow counts the bytes of a chunk of strings, and the elements of a chunk of lists, in 31 bits.
+# This leaves room for Latin-1, whose letters may take twice as many bytes in UTF-8.
+CHUNK_ELEMENTS: Final = (1 << 30) - 1
+
 _TFORM = re.compile(
-    r"(\d{0,18})([LXBIJKAEDCM])(\d*)\Z"  # fixed width; the last number makes strings of it
+    r"(\d{0,18})([LXBIJKAEDCM])(\d*)\Z"  # fixed width; after A, the width of substrings
     r"|(\d{0,18})([PQ])([LXBIJKAEDCM])(\(\d*\))?\Z"  # variable length
 )
 _TDIM = re.compile(r"\(\s*\d{1,18}\s*(,\s*\d{1,18}\s*)*\)\Z")
+# The comment that CFITSIO itself puts on TTYPE.
 _LABEL_OF_WRITER = re.compile(r"label for (field|column)\s*\d*\Z", re.IGNORECASE)
 
 _STORED: Final[dict[str, np.dtype[np.generic]]] = {
@@ -48,7 +54,7 @@ _STORED: Final[dict[str, np.dtype[np.generic]]] = {
     "M": np.dtype(">c16"),
 }
 
-# TZERO with which an integer column holds the other signedness (Standard, table 19).
+# The TZERO that stands for unsigned integers, or for signed bytes (Standard, table 19).
 _OFFSETS: Final[dict[str, tuple[int, str]]] = {
     "B": (-(1 << 7), "i1"),
     "I": (1 << 15, "u2"),
@@ -68,11 +74,11 @@ class Column:
     name : str
         TTYPE, or ``col<number>`` without one.
     code : str
-        The letter of the element type: ``L X B I J K A E D C M``.
+        The code of the element type: ``L X B I J K A E D C M``.
     repeat : int
         Elements per row: bits for ``X``, characters for ``A``.
     offset, width : int
-        The place of the column in a row, in bytes.
+        Where the column lies in a row, and its width, in bytes.
     descriptor : str
         ``P`` or ``Q`` for arrays of variable length, else empty.
     shape : tuple of int
@@ -185,9 +191,13 @@ def _parse_column(path: Path, index: int, header: Header, number: int, offset: i
         width = repeat * (8 if descriptor == "P" else 16)
     else:
         width = (repeat + 7) // 8 if code == "X" else repeat * _STORED[code].itemsize
+    if code == "A" and repeat > CHUNK_ELEMENTS:
+        raise hdu_error(
+            path, index, f"TFORM{number} = {form!r}", f"at most {CHUNK_ELEMENTS} characters"
+        )
     shape = _parse_shape(path, index, header, number, code, repeat) if not descriptor else ()
     if code == "A" and not descriptor and not shape and match[3]:
-        # The older way to say "strings of w characters": TFORM = rAw.
+        # The older way to declare substrings of w characters: TFORM = rAw.
         string_bytes = int(match[3][:18])
         if 0 < string_bytes < repeat and repeat % string_bytes == 0:
             shape = (string_bytes, repeat // string_bytes)
@@ -226,7 +236,7 @@ def _parse_shape(
     if size == repeat:
         return shape
     if 0 < size < repeat and code != "A":
-        # The standard lets TDIM describe less than the repeat count; the rest is kept, flat.
+        # The Standard lets TDIM describe fewer elements than the repeat count; all are kept, flat.
         return ()
     if code == "A" and shape[0] > 0 and repeat % shape[0] == 0:
         return (shape[0], repeat // shape[0])
@@ -236,13 +246,13 @@ def _parse_shape(
 
 
 def column_metadata(header: Header, number: int) -> dict[str, str]:
-    """What a header says about a column for people to read.
+    """Collect the unit, UCD and description of a column.
 
     Returns
     -------
-    dict
-        ``unit`` (TUNIT), ``ucd`` (TUCD or TBUCD), ``description`` (TCOMM, or the comment on TTYPE);
-        what is not given is not there.
+    dict of str to str
+        ``unit`` (TUNIT), ``ucd`` (TUCD or TBUCD) and ``description`` (TCOMM, or the comment on
+        TTYPE), as far as the header gives them.
     """
     description = header_text(header, f"TCOMM{number}")
     keyword = f"TTYPE{number}"
@@ -259,11 +269,11 @@ def column_metadata(header: Header, number: int) -> dict[str, str]:
 
 
 def arrow_field(column: Column) -> pa.Field:
-    """The Arrow field of a column, with ``unit, ucd, description`` and ``tdim`` as metadata.
+    """Make the Arrow field of a column, with ``unit, ucd, description`` and ``tdim`` as metadata.
 
-    Scalars are scalars; vectors are fixed-size lists in the order of the file (first TDIM axis
-    fastest); variable-length arrays are lists; characters are strings; a complex number is a
-    fixed-size list of its real and its imaginary part. A column of no width is all null.
+    Vectors become fixed-size lists in the order of the file (first TDIM axis fastest),
+    variable-length arrays lists, characters strings, and a complex number a fixed-size list of its
+    real and imaginary parts. A column of zero width is all null.
     """
     metadata = dict(column.metadata)
     if len(column.shape) > 1:
@@ -291,7 +301,13 @@ def _arrow_type(column: Column) -> pa.DataType:
 
 
 def find_column(path: Path, index: int, columns: tuple[Column, ...], name: str) -> Column:
-    """Return the column of this name; another spelling of the case is pointed out."""
+    """Return the column with this name.
+
+    Raises
+    ------
+    InputError
+        There is no such column; the message suggests a name that differs only in case.
+    """
     for column in columns:
         if column.name == name:
             return column

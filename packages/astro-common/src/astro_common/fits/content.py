@@ -1,8 +1,8 @@
-"""The bytes of a FITS file, whether it lies on disk plain or inside a gzip stream.
+"""The bytes of a FITS file, stored plain or inside a gzip stream.
 
-The kind is taken from the first bytes, never from the name. A gzip stream is decompressed into an
+gzip is recognised by the first bytes, never by the name. The stream is decompressed into an
 unlinked temporary file, and only as far as the reader asks with `Content.reserve`: the structure
-of the FITS file, which is checked first, decides how much that is.
+of the FITS file, which is checked first, decides how far that is.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from astro_common.errors import InputError, OutputError
 
 __all__ = ["DEFLATE_RATIO", "Content", "open_content"]
 
-# A deflate stream codes at most 258 bytes in two bits, 1032:1 (zlib's technical notes); the few
-# bytes on top cover the header of a stream that holds almost nothing.
+# A deflate stream codes at most 258 bytes in two bits, 1032:1 (zlib's technical notes). The slack
+# covers the header of a stream that holds almost nothing.
 DEFLATE_RATIO = 1032
 _DEFLATE_SLACK = 4096
 
-# What a gzip stream may fill on disk, however large the stream: several times the largest table
-# that a survey releases as one gzip file.
+# The most that a gzip stream of any size may fill on disk: several times the largest table that a
+# survey releases as one gzip file.
 MAX_INFLATED_BYTES = 64 << 30
 
 _COMPRESSED_BYTES_PER_READ = 256 << 10
@@ -55,7 +55,12 @@ class Content:
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
         self._file = file
-        self._descriptor = file.fileno()
+
+    @property
+    def _descriptor(self) -> int:
+        # Not kept: once the file is closed, this raises ValueError, while the number itself may
+        # already belong to another file.
+        return self._file.fileno()
 
     @property
     def upper_bound(self) -> int:
@@ -63,13 +68,13 @@ class Content:
         return os.fstat(self._descriptor).st_size
 
     def reserve(self, end: int) -> int:
-        """Make the bytes before `end` readable, as far as they exist.
+        """Make the bytes before `end` readable, as far as the file has them.
 
         Returns
         -------
         int
-            How many bytes, counted from the start of the file, are readable: at least `end`, or
-            fewer when the file ends before.
+            How many bytes from the start of the file are readable: fewer than `end` only if the
+            file ends there.
         """
         return os.fstat(self._descriptor).st_size
 
@@ -155,7 +160,8 @@ class GzipContent(Content):
                 "an intact gzip stream",
                 "fetch the file again",
             ) from error
-        # Only one of the two holds bytes: what did not fit yet, or what follows the stream.
+        # Only one of the two is not empty: input that is still to be used, or what follows the
+        # stream.
         self._pending = self._member.unconsumed_tail or self._member.unused_data
         self._store(data)
 
@@ -174,7 +180,7 @@ class GzipContent(Content):
         else:
             raise InputError(
                 self.path,
-                "bytes that are no gzip stream follow the gzip stream",
+                "bytes that are not gzip follow the gzip stream",
                 "nothing after the stream",
                 "fetch the file again",
             )

@@ -1,4 +1,4 @@
-"""Open a FITS file and find what is in it."""
+"""Open a FITS file and find its tables and images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ StrPath = str | os.PathLike[str]
 
 
 class FitsFile:
-    """An open FITS file; made by `open_fits`, and closed by leaving its ``with`` block.
+    """An open FITS file, made by `open_fits` and used in a ``with`` block.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class FitsFile:
         self._content.close()
 
     def has(self, hdu: int | str) -> bool:
-        """Whether there is an HDU of this number or, whatever the case, this EXTNAME."""
+        """Whether there is an HDU with this number or EXTNAME (in any case)."""
         return self._find(hdu) is not None
 
     def info(self, hdu: int | str) -> HduInfo:
-        """Return the HDU of this number or EXTNAME; none is an `InputError`."""
+        """Return the HDU with this number or EXTNAME (in any case), or raise `InputError`."""
         found = self._find(hdu)
         if found is None:
             names = ", ".join(f"{info.index} {info.name}".strip() for info in self.hdus[:20])
@@ -72,12 +72,12 @@ class FitsFile:
         return found
 
     def header(self, hdu: int | str) -> Header:
-        """Return the header of an HDU; of a compressed image, that of the image."""
+        """Return the header of an HDU; for a compressed image, the header of the image itself."""
         info = self.info(hdu)
         return self.image(hdu).header if info.kind == "compressed_image" else info.header
 
     def table(self, hdu: int | str | None = None) -> FitsTable:
-        """Return a table, by default that of the first HDU which holds one."""
+        """Return a table, by default the first one in the file."""
         kinds = ("table", "ascii_table", "compressed_table")
         info = self.info(hdu) if hdu is not None else self._first(kinds, "table")
         if info.kind == "table":
@@ -95,9 +95,9 @@ class FitsFile:
         raise hdu_error(self.path, info.index, f"of kind {info.kind}", "a table")
 
     def image(self, hdu: int | str | None = None) -> FitsImage:
-        """Return an image, by default that of the first HDU with a two-dimensional one.
+        """Return an image, by default the first two-dimensional one in the file.
 
-        Where no image has two dimensions, the default is the first of any dimensions.
+        If no image has two dimensions, the default is the first image of any dimension.
         """
         info = self.info(hdu) if hdu is not None else self._first_image()
         if info.kind == "image":
@@ -133,17 +133,19 @@ def open_fits(path: StrPath) -> FitsFile:
     Parameters
     ----------
     path : path-like
-        The file. Its name does not matter: gzip is known by its first bytes.
+        The file. Its name does not matter: gzip is recognised by its first bytes.
 
     Returns
     -------
     FitsFile
-        To be used in a ``with`` block.
+        For use in a ``with`` block.
 
     Raises
     ------
     InputError
         The file is missing, cut short, damaged, or not FITS.
+    OutputError
+        There is no room for the content of a gzip stream in the temporary folder.
     """
     content = open_content(Path(path))
     try:

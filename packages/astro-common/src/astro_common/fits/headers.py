@@ -1,7 +1,7 @@
 """The structure of a FITS file: its HDUs, their headers, and where their data lie.
 
-The scan reads the headers alone. Every size that a header claims is compared with what the file
-holds before anything else trusts it. Keywords and block sizes follow the FITS Standard 4.0
+The scan reads only the headers. Every size that a header claims is checked against the size of the
+file before anything relies on it. Keywords and block sizes follow the FITS Standard 4.0
 (https://fits.gsfc.nasa.gov/fits_standard.html), sections 3, 4 and 7.
 """
 
@@ -41,7 +41,7 @@ CARD_BYTES = 80
 # 80 bytes of memory.
 MAX_HEADER_BYTES = 32 << 20
 
-# Zeros or blanks behind the last HDU come from tape blocks and preallocating writers.
+# Zeros or blanks after the last HDU come from tape blocks and preallocating writers.
 MAX_PADDING_BYTES = 1 << 20
 
 HduKind = Literal[
@@ -73,7 +73,7 @@ class HduInfo:
     cards : bytes
         The header as it stands in the file, without END.
     data_offset, data_bytes : int
-        Where the data begin, and how many bytes they are without padding.
+        Offset of the data in the file, and their size without padding.
     """
 
     index: int
@@ -95,7 +95,7 @@ class HduInfo:
 def hdu_error(
     path: Path, index: int, found: str, expected: str = "", action: str = ""
 ) -> InputError:
-    """Make the error that says what is wrong in one HDU of a file."""
+    """Build the error that says what is wrong in one HDU of a file."""
     return InputError(path, f"HDU {index}: {found}", expected, action)
 
 
@@ -108,9 +108,12 @@ def header_integer(
     minimum: int = 0,
     default: int | None = None,
 ) -> int:
-    """Return an integer keyword; absent without a default, not an integer or too small is an error.
+    """Return an integer keyword as a Python int, which cannot overflow.
 
-    The value is a Python int of any size: nothing overflows.
+    Raises
+    ------
+    InputError
+        The keyword is absent and has no default, is not an integer, or is below the minimum.
     """
     value = header.get(keyword, _MISSING)
     if value is _MISSING and default is not None:
@@ -125,7 +128,13 @@ def header_integer(
 
 
 def header_number(path: Path, index: int, header: Header, keyword: str) -> int | float | None:
-    """Return a finite number, or None when the keyword is absent or has no value."""
+    """Return a finite number, or None if the keyword is absent or has no value.
+
+    Raises
+    ------
+    InputError
+        The value is not a finite number.
+    """
     value = header.get(keyword)
     if value is None or type(value).__name__ == "Undefined":
         return None
@@ -136,13 +145,13 @@ def header_number(path: Path, index: int, header: Header, keyword: str) -> int |
 
 
 def header_text(header: Header, keyword: str) -> str:
-    """Return a text keyword without surrounding blanks, empty when absent or no text."""
+    """Return a string keyword without surrounding blanks; empty if it is absent or not a string."""
     value = header.get(keyword)
     return value.strip() if isinstance(value, str) else ""
 
 
 def scan(content: Content) -> tuple[HduInfo, ...]:
-    """Read all headers and check that the data which they describe are there.
+    """Read all headers and check that the file holds the data they describe.
 
     Parameters
     ----------
@@ -157,7 +166,7 @@ def scan(content: Content) -> tuple[HduInfo, ...]:
     ------
     InputError
         Not a FITS file, a header without END, a keyword that is missing or wrong, data larger
-        than the file, or something that is neither an HDU nor padding behind the last one.
+        than the file, or bytes after the last HDU that are not padding.
     """
     path = content.path
     hdus: list[HduInfo] = []
@@ -190,7 +199,7 @@ def _check_padding(content: Content, offset: int) -> None:
     if size > offset and content.read_at(offset, size - offset).strip(b"\x00 "):
         raise InputError(
             content.path,
-            f"bytes that are no FITS extension follow the last HDU, which ends at byte {offset}",
+            f"bytes that are not a FITS extension follow the last HDU, which ends at byte {offset}",
             "the end of the file, or the keyword XTENSION",
             "the file is damaged or its sizes are wrong",
         )
@@ -227,7 +236,7 @@ def _read_header(content: Content, index: int, offset: int, limit: int) -> tuple
 
 def _parse_header(raw: bytes) -> Header:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # astropy warns of the cards that are replaced below
+        warnings.simplefilter("ignore")  # about the cards that are replaced below
         header = Header.fromstring(raw.translate(_PRINTABLE).decode("ascii"))
         if all(map(_is_readable, header.cards)):
             return header
@@ -243,8 +252,8 @@ def _is_readable(card: Card) -> bool:
 
 
 def _as_comment(card: Card) -> Card:
-    # One odd card does not make a file unreadable. A keyword that is needed is missing then, and
-    # the error says so.
+    # One malformed card does not make a file unreadable. If a required keyword was on it, that
+    # keyword is reported as missing.
     return Card("COMMENT", card.image.strip()[:70])
 
 
@@ -284,9 +293,16 @@ def _kind(index: int, header: Header, n_values: int) -> HduKind:
 
 
 def _structure(cards: bytes) -> Header:
-    # Parsing a card takes some 20 microseconds, and of hundreds the scan needs a few.
-    lines = (cards[start : start + CARD_BYTES] for start in range(0, len(cards), CARD_BYTES))
-    return _parse_header(b"".join(line for line in lines if _STRUCTURAL.match(line)))
+    # Parsing a card takes some 20 microseconds, and the scan needs only a few of hundreds.
+    chosen: list[bytes] = []
+    wanted = False
+    for start in range(0, len(cards), CARD_BYTES):
+        line = cards[start : start + CARD_BYTES]
+        # A long EXTNAME is continued on the cards after it.
+        wanted = bool(_STRUCTURAL.match(line)) or (wanted and line.startswith(b"CONTINUE"))
+        if wanted:
+            chosen.append(line)
+    return _parse_header(b"".join(chosen))
 
 
 def _check_data(content: Content, info: HduInfo) -> None:

@@ -1,7 +1,7 @@
-"""Variable-length arrays: descriptors in the rows, elements in the heap behind them.
+"""Variable-length arrays: descriptors in the rows of a table, elements in the heap after them.
 
-A descriptor is a count and an offset into the heap (FITS Standard 4.0, section 7.3.5). None is
-trusted before it is compared with the heap.
+A descriptor is a count and an offset into the heap (FITS Standard 4.0, section 7.3.5). It is
+checked against the size of the heap before it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from astro_common.fits.headers import HduInfo, hdu_error, header_integer
 
 __all__ = ["Heap"]
 
-# Ranges of the heap this near to each other are read together, up to so many bytes at once.
+# Ranges of the heap that are this close are read together, up to this many bytes and pieces.
 _GAP_BYTES: Final = 4096
 _READ_BYTES: Final = 1 << 20
 _READ_PIECES: Final = 1 << 16
@@ -64,16 +64,21 @@ class Heap:
         return self._content.path
 
     def check(self, column: Column, counts: Integers, offsets: Integers, rows: Integers) -> None:
-        """Refuse descriptors that point outside the heap, or that claim too much in all.
+        """Refuse descriptors that point outside the heap, or whose sizes add up to too much.
 
         Parameters
         ----------
         column : Column
             For its element size, and for the error.
         counts, offsets : ndarray of int64, shape (n,)
-            Elements, and bytes from the start of the heap.
+            Number of elements, and offset in bytes from the start of the heap.
         rows : ndarray of int64, shape (n,)
             The row of each descriptor, for the error.
+
+        Raises
+        ------
+        InputError
+            A descriptor points outside the heap, or they claim many times its size.
         """
         sizes = self.sizes(column, np.clip(counts, 0, self.size * 8 + 1))
         bad = (counts < 0) | (counts > self.size * 8)
@@ -98,20 +103,20 @@ class Heap:
 
     @staticmethod
     def sizes(column: Column, counts: Integers) -> Integers:
-        """The bytes that so many elements take (int64, shape (n,))."""
+        """The size in bytes of arrays with these numbers of elements (int64, shape (n,))."""
         if column.code == "X":
             return (counts + 7) // 8
         return counts * column.stored.itemsize
 
     def gather(self, sizes: Integers, offsets: Integers, guard: int = 0) -> Bytes:
-        """Read ranges of the heap and put them one after the other.
+        """Read ranges of the heap into one array.
 
         Parameters
         ----------
         sizes, offsets : ndarray of int64, shape (n,)
-            Bytes, and where they begin in the heap; checked before.
+            Length of each range and its offset in the heap, in bytes; already checked.
         guard : int
-            So many bytes of 255 are put behind the last.
+            How many bytes of value 255 to append.
 
         Returns
         -------
@@ -124,7 +129,7 @@ class Heap:
         filled = np.flatnonzero(sizes)
         sizes, sources = sizes[filled], offsets[filled]
         targets = np.cumsum(sizes) - sizes
-        # Arrays that follow each other in the heap as they do in the result are one piece.
+        # Arrays that are neighbours both in the heap and in the result are one piece.
         new = np.ones(len(sizes), np.bool_)
         new[1:] = sources[1:] != sources[:-1] + sizes[:-1]
         first = np.flatnonzero(new)
@@ -141,8 +146,8 @@ class Heap:
 
     @staticmethod
     def _group(sources: Integers, sizes: Integers, first: int) -> int:
-        # As many pieces as lie close together, but no more bytes than one read may take, nor may
-        # pieces that share bytes add up to much more.
+        # As many pieces as lie close together and fit into one read. Pieces may share bytes, so
+        # their sum is limited too.
         limit = int(np.searchsorted(sources, sources[first] + _READ_BYTES, side="left"))
         window = slice(first, min(limit, first + _READ_PIECES))
         starts, reach = sources[window], np.maximum.accumulate(sources[window] + sizes[window])
@@ -161,7 +166,7 @@ class Heap:
             return
         end = int((sources + sizes).max())
         block = np.frombuffer(self._content.read_at(self._offset + start, end - start), np.uint8)
-        # Element by element in NumPy: pieces are many and short here.
+        # One index per byte: the pieces are many and short here.
         before = np.cumsum(sizes) - sizes
         step = np.arange(int(sizes.sum()))
         gathered[np.repeat(targets - before, sizes) + step] = block[

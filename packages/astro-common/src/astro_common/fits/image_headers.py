@@ -9,7 +9,7 @@ from astropy.io.fits import Header
 
 __all__ = ["image_header"]
 
-# What describes the table and the compression, and not the image (Standard, section 10.1.1).
+# Keywords of the table and of the compression, not of the image (Standard, section 10.1.1).
 _OF_THE_TABLE: Final = re.compile(
     r"(XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|CHECKSUM|DATASUM"
     r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|COMM)\d+"
@@ -19,12 +19,12 @@ _OF_THE_TABLE: Final = re.compile(
 
 
 def image_header(header: Header) -> Header:
-    """Make the header of the image from that of the table that holds its tiles.
+    """Make the header of the image from that of the table which holds its tiles.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
-        With ZBITPIX, ZNAXIS and ZNAXISn, which were checked before.
+        Of the table, with ZBITPIX, ZNAXIS and ZNAXISn, which have been checked.
 
     Returns
     -------

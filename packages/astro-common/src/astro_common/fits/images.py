@@ -1,6 +1,6 @@
 """Images as NumPy arrays in native byte order, whole or by rows.
 
-BSCALE, BZERO and BLANK are applied as the FITS Standard 4.0, section 4.4.2, says.
+BSCALE, BZERO and BLANK are applied as the FITS Standard 4.0, section 4.4.2, prescribes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STORED_DTYPES: Final[dict[int, np.dtype[np.generic]]] = {
     -64: np.dtype(">f8"),
 }
 
-# BZERO with which an integer image holds the other signedness (Standard, table 11).
+# The BZERO that stands for unsigned integers, or for signed bytes (Standard, table 11).
 _OFFSETS: Final[dict[int, tuple[int, str]]] = {
     8: (-(1 << 7), "i1"),
     16: (1 << 15, "u2"),
@@ -40,21 +40,26 @@ _OFFSETS: Final[dict[int, tuple[int, str]]] = {
 class Scaling:
     """How stored pixels become physical values.
 
-    Integers stay integers where BSCALE is 1, BZERO is 0 or the offset of the other signedness,
-    and there is no BLANK. With BLANK or another scale they become float32 (8 and 16 bits) or
-    float64, and BLANK becomes NaN. Floating-point images keep their type.
+    Integers stay integers if BSCALE is 1, BZERO is 0 or the offset that stands for unsigned
+    integers (signed bytes), and there is no BLANK. Otherwise they become float32 (8 and 16 bits)
+    or float64, and BLANK becomes NaN. Floating-point images keep their type.
 
     Parameters
     ----------
     content, info : Content, HduInfo
         File and HDU, for errors.
     header : astropy.io.fits.Header
-        The header of the image as such, with BITPIX, BSCALE, BZERO, BLANK.
+        The header of the image itself, with BITPIX, BSCALE, BZERO, BLANK.
 
     Attributes
     ----------
     stored, dtype : numpy.dtype
         Of the pixels in the file, big-endian, and of their physical values, native.
+
+    Raises
+    ------
+    InputError
+        BITPIX, BSCALE, BZERO or BLANK is wrong.
     """
 
     def __init__(self, content: Content, info: HduInfo, header: Header) -> None:
@@ -86,7 +91,7 @@ class Scaling:
     def apply(self, stored: npt.NDArray[np.generic], out: npt.NDArray[np.generic]) -> None:
         """Write the physical values of `stored` into `out`, of the same shape and `dtype`.
 
-        Floating-point warnings are the caller's to silence.
+        The caller silences floating-point warnings.
         """
         if self.dtype.kind in "iu":
             if self.flips_sign:
@@ -106,19 +111,19 @@ class Scaling:
 
 
 class FitsImage(ABC):
-    """An image of any number of dimensions, read on demand. It lives as long as the open file.
+    """An image of any number of dimensions, read on demand while its file is open.
 
     Attributes
     ----------
     header : astropy.io.fits.Header
-        The header of the image; of a compressed one, without the keywords of the compression.
+        The header of the image, without the keywords of the compression.
     shape : tuple of int
         ``(n_y, n_x)``, or with more axes in front; the last axis is NAXIS1.
     dtype : numpy.dtype
-        Of the values that `read` returns, in native byte order.
+        Of the values that `read` returns; native byte order.
     strip_rows : int
-        Rows along the first axis that are decoded together: strips that begin at a multiple of it
-        decode nothing twice. 1 for an image that is not compressed.
+        Rows along the first axis that are compressed together; 1 if the image is not compressed.
+        Reading strips that begin at multiples of it decompresses every tile once.
     """
 
     header: Header
@@ -133,7 +138,7 @@ class FitsImage(ABC):
         Parameters
         ----------
         rows : slice or integer array, optional
-            All by default; an array may name rows in any order and more than once.
+            All by default; an array may repeat rows, in any order.
 
         Returns
         -------
@@ -146,6 +151,8 @@ class FitsImage(ABC):
             Damaged data, or an image that does not fit in memory.
         IndexError
             A row outside the image.
+        TypeError
+            Rows that are not a slice or a one-dimensional array of integers.
         """
 
 
@@ -186,7 +193,7 @@ class PlainImage(FitsImage):
 def allocate(
     content: Content, info: HduInfo, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 ) -> npt.NDArray[np.generic]:
-    """Make an array for pixels; one that memory cannot hold is an `InputError` that says so."""
+    """Allocate an array for pixels; an `InputError` if memory cannot hold it."""
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError) as error:

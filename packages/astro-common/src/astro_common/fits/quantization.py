@@ -47,8 +47,8 @@ def dequantize(
     -------
     ndarray of float64, shape (n,)
         ``quantized * scale + zero``, or with the random number r of each pixel
-        ``(quantized - r + 0.5) * scale + zero``. Overflow gives infinity; the warning is the
-        caller's to silence.
+        ``(quantized - r + 0.5) * scale + zero``. Overflow gives infinity, with a warning that the
+        caller silences.
     """
     values = quantized.astype(np.float64)
     if dither:
@@ -80,7 +80,7 @@ def _subtract_random(values: npt.NDArray[np.float64], seed: int) -> None:
     row = (seed - 1) % _N_RANDOM
     done = 0
     while done < len(values):
-        # Each pass through the list begins where the list itself says.
+        # Each pass through the list begins at a place that the list itself gives.
         start = int(np.float32(numbers[row]) * 500)
         count = min(len(values) - done, _N_RANDOM - start)
         values[done : done + count] -= numbers[start : start + count]

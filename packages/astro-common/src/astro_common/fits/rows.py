@@ -1,4 +1,4 @@
-"""Which rows of a table or an image are wanted, and how to read them in few, bounded pieces."""
+"""The rows of a table or an image that are wanted, read in few, bounded pieces."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Bytes = npt.NDArray[np.uint8]
 
 _BLOCK_BYTES: Final = 8 << 20
 
-# Wanted rows this near to each other are read with what lies between them.
+# Wanted rows that are this close are read together with what lies between them.
 _GAP_BYTES: Final = 32 << 10
 
-# In rows wider than this, only the parts that are wanted are read.
+# Of rows wider than this, only the wanted parts are read.
 _WIDE_ROW_BYTES: Final = 64 << 10
 
 
@@ -31,7 +31,7 @@ def resolve_rows(rows: Rows, count: int) -> range | Integers:
     Parameters
     ----------
     rows : slice, integer array or None
-        None is all rows. An array may name rows in any order and more than once.
+        None means all rows. An array may repeat rows, in any order.
     count : int
         How many rows there are.
 
@@ -44,7 +44,7 @@ def resolve_rows(rows: Rows, count: int) -> range | Integers:
     IndexError
         A row below 0, or at or beyond `count`.
     TypeError
-        An array of something else than integers.
+        An array that is not one-dimensional, or not of integers.
     """
     if rows is None:
         return range(count)
@@ -132,7 +132,7 @@ class RowReader:
         rows = rows[order]
         step = np.diff(rows, prepend=rows[0])
         jump = step > self._gap_rows + 1
-        # Where each wanted row would lie if all that is read were put together.
+        # The place of each wanted row among all rows that are read.
         place = np.cumsum(np.where(jump, 1, step))
         buffer = np.empty((min(self._rows_per_block, int(place[-1]) + 1), self.width), np.uint8)
         first = 0

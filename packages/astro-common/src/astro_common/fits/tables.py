@@ -1,21 +1,27 @@
-"""Binary tables as Arrow tables: only the columns and the rows that are asked for.
+"""Binary tables as Arrow tables, reading only the columns and rows that are asked for.
 
-Rows are read in blocks of bounded size, and only the elements that are wanted are kept, so the
-memory in use is that of the result and one block, whatever the size of the file.
+Rows are read in blocks of bounded size, and only the wanted elements are kept. The memory in use is
+that of the result and one block, whatever the size of the file.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from astro_common.fits.arrays import element_array, text_array, unpack_bits
-from astro_common.fits.columns import Column, arrow_field, find_column, parse_columns
+from astro_common.fits.columns import (
+    CHUNK_ELEMENTS,
+    Column,
+    arrow_field,
+    find_column,
+    parse_columns,
+)
 from astro_common.fits.content import Content
 from astro_common.fits.headers import HduInfo, hdu_error, header_integer
 from astro_common.fits.heap import Heap
@@ -23,18 +29,14 @@ from astro_common.fits.rows import RowReader, Rows, resolve_rows
 
 __all__ = ["BinaryTable", "FitsTable"]
 
-# Arrow counts the bytes of a chunk of strings, and the elements of a chunk of lists, in 31 bits;
-# half of that leaves room for Latin-1 to grow in UTF-8.
-_CHUNK_ELEMENTS: Final = 1 << 30
-
 Integers = npt.NDArray[np.int64]
 
-# Of any dtype, which the column decides.
+# The column decides the dtype.
 Elements = npt.NDArray[Any]
 
 
 class FitsTable(ABC):
-    """A table, read on demand. It lives as long as the open file that gave it."""
+    """A table, read on demand while its file is open."""
 
     @property
     @abstractmethod
@@ -58,9 +60,9 @@ class FitsTable(ABC):
         Parameters
         ----------
         columns : sequence of str, optional
-            Which columns, in this order; all by default.
+            Names of the columns, in the order wanted; all by default.
         rows : slice or integer array, optional
-            Which rows; an array may name them in any order and more than once. All by default.
+            Row numbers, counted from 0; an array may repeat them, in any order. All by default.
 
         Returns
         -------
@@ -73,6 +75,8 @@ class FitsTable(ABC):
             An unknown column, or data that do not agree with the header.
         IndexError
             A row outside the table.
+        TypeError
+            Rows that are not a slice or a one-dimensional array of integers.
         """
 
 
@@ -82,7 +86,7 @@ class BinaryTable(FitsTable):
     Attributes
     ----------
     columns : tuple of Column
-        What the header says of each column.
+        The columns as the header describes them.
     heap : Heap
         The elements of variable-length arrays.
 
@@ -104,7 +108,7 @@ class BinaryTable(FitsTable):
         self._row_bytes = header_integer(path, info.index, header, "NAXIS1")
         self._num_rows = header_integer(path, info.index, header, "NAXIS2")
         if self._num_rows and not self._row_bytes:
-            raise hdu_error(path, info.index, f"{self._num_rows} rows of no bytes", "NAXIS1 > 0")
+            raise hdu_error(path, info.index, f"{self._num_rows} rows of 0 bytes", "NAXIS1 > 0")
         self.heap = Heap(content, info)
         self._schema = pa.schema([arrow_field(column) for column in self.columns])
 
@@ -136,12 +140,18 @@ class BinaryTable(FitsTable):
         return pa.Table.from_arrays([arrays[name] for name in names], schema=schema)
 
     def descriptors(self, column: str) -> tuple[Integers, Integers]:
-        """Read where the variable-length arrays of a column lie, and check that they lie there.
+        """Read the array descriptors of a column, and check them against the heap.
 
         Returns
         -------
         counts, offsets : ndarray of int64, shape (num_rows,)
-            Elements, and bytes from the start of the heap.
+            Number of elements, and offset in bytes from the start of the heap.
+
+        Raises
+        ------
+        InputError
+            There is no such column, it holds no variable-length arrays, or an array lies outside
+            the heap.
         """
         path, index = self._content.path, self._info.index
         found = find_column(path, index, self.columns, column)
@@ -198,14 +208,22 @@ class BinaryTable(FitsTable):
         if isinstance(rows, range):
             self.heap.check(column, counts, offsets, numbers)
         else:
-            # A row that is asked for often counts once.
+            # A row that is asked for several times counts once.
             _, distinct = np.unique(numbers, return_index=True)
             self.heap.check(column, counts[distinct], offsets[distinct], numbers[distinct])
+        longest = int(counts.max())
+        if longest > CHUNK_ELEMENTS:
+            raise hdu_error(
+                self._content.path,
+                self._info.index,
+                f"column {column.name!r} has an array of {longest} elements",
+                f"at most {CHUNK_ELEMENTS}",
+            )
         chunks = []
         ends = np.cumsum(counts)
         first = 0
         while first < len(counts):
-            limit = _CHUNK_ELEMENTS + (ends[first - 1] if first else 0)
+            limit = CHUNK_ELEMENTS + (ends[first - 1] if first else 0)
             last = max(first + 1, int(np.searchsorted(ends, limit, side="right")))
             chunks.append(
                 self._variable_chunk(column, counts[first:last], offsets[first:last], data_type)
@@ -251,7 +269,7 @@ def _view(column: Column, block: npt.NDArray[np.uint8], place: int) -> Elements:
 
 def _strings(column: Column, stored: Elements) -> list[pa.Array]:
     # One string is at most a row, and a chunk holds whole rows.
-    per_chunk = max(1, _CHUNK_ELEMENTS // column.repeat)
+    per_chunk = max(1, CHUNK_ELEMENTS // column.repeat)
     chunks = []
     for first in range(0, len(stored), per_chunk):
         rows = stored[first : first + per_chunk].view(np.uint8)

@@ -76,19 +76,19 @@ class TileLayout:
 
     @property
     def tiles_per_strip(self) -> int:
-        """How many tiles share the same rows of the image (int)."""
+        """Number of tiles that share the same rows of the image (int)."""
         return math.prod(self.grid[1:])
 
     @property
     def max_pixels_per_byte(self) -> int:
-        """To how many pixels a byte of a tile can expand at most (int)."""
+        """The most pixels that one byte of a compressed tile can stand for (int)."""
         if self.algorithm == "RICE_1":
             return rice_pixels_per_byte(self.block_size, self.pixel_bytes)
         return MAX_PIXELS_PER_BYTE[self.algorithm]
 
 
 def read_tile_layout(path: Path, index: int, header: Header, n_tiles: int) -> TileLayout:
-    """Read the keywords of the compression and check them against each other.
+    """Read the keywords of the compression and check that they agree.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read_tile_layout(path: Path, index: int, header: Header, n_tiles: int) -> Ti
     Raises
     ------
     InputError
-        A keyword is missing or wrong, or the image does not have so many tiles.
+        A keyword is missing or wrong, or `n_tiles` does not fit the image.
     """
     shape, tile_shape = _axes(path, index, header)
     algorithm = header_text(header, "ZCMPTYPE")

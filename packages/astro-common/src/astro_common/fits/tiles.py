@@ -1,4 +1,4 @@
-"""Tile-compressed images (``.fz``): only the tiles that hold the strips rows are decoded."""
+"""Tile-compressed images (``.fz``), of which only the tiles with wanted rows are decoded."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]
 
-# Where a tile may lie; one that did not compress well is in one of the later columns.
+# Where a tile may be stored; one that does not compress well is in one of the later columns.
 _DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
 
-# Compressed bytes that are read together, at least those of one strip.
+# Compressed bytes that are read together; those of one strip always are.
 _READ_BYTES: Final = 1 << 20
 _NO_BYTES: Final = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Where each tile lies, and the numbers that go with it; one entry per tile."""
+    """Where each tile is stored, and its scale, zero and blank value; one entry per tile."""
 
     columns: tuple[Column, ...]
     sizes: tuple[Integers, ...]
@@ -168,7 +168,7 @@ class TiledImage(FitsImage):
         return [blank] * self._table.num_rows
 
     def _check_plausible(self, strips: Integers) -> None:
-        # Before any memory is claimed: so many pixels cannot come of so few bytes.
+        # Done before memory is allocated: a few bytes cannot hold many pixels.
         limits = (self._layout.max_pixels_per_byte, DEFLATE_RATIO, 1)
         n_bytes = most = 0
         for column, sizes in zip(self._tiles.columns, self._tiles.sizes, strict=True):
@@ -179,12 +179,12 @@ class TiledImage(FitsImage):
         if n_pixels > 2 * most + (1 << 16):
             raise self._error(
                 f"tiles of {n_bytes} bytes for {n_pixels} pixels",
-                f"at most {most} pixels from so many bytes of {self._layout.algorithm}",
+                f"at most {most} pixels, compressed with {self._layout.algorithm}",
             )
 
     def _streams(self, strips: Integers) -> Iterator[tuple[int, list[list[Bytes]]]]:
-        # Yields each strip of tiles with the bytes of its tiles, per column of data. Small rows of
-        # tiles are read together.
+        # Yields each strip with the bytes of its tiles, per column of data. Small strips are read
+        # together.
         per_strip = self._layout.tiles_per_strip
         tiles = self._tiles
         n_bytes = sum(sizes.reshape(-1, per_strip)[strips].sum(axis=1) for sizes in tiles.sizes)
@@ -211,7 +211,7 @@ class TiledImage(FitsImage):
         return [gathered[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _decode_strip(self, strip_number: int, streams: list[list[Bytes]], out: Pixels) -> None:
-        # All tiles that share these rows; `out` has the shape of the strip.
+        # Decodes all tiles that share these rows; `out` has the shape of the strip.
         first = strip_number * self._layout.tiles_per_strip
         for place, corner in enumerate(np.ndindex(self._layout.grid[1:])):
             sides = zip(corner, self._layout.tile_shape[1:], strict=True)
@@ -272,8 +272,8 @@ class TiledImage(FitsImage):
 
 
 def _big_endian(values: Bytes, n_pixels: int, is_float: bool) -> Pixels:
-    # The width of a pixel follows from the length of the tile: writers store narrower integers
-    # than ZBITPIX where these suffice.
+    # The width of a pixel follows from the length of the tile: writers may store narrower integers
+    # than ZBITPIX says.
     width, rest = divmod(values.size, n_pixels)
     if rest or width not in ((4, 8) if is_float else (1, 2, 4, 8)):
         raise TileError(f"{values.size} bytes for {n_pixels} pixels")

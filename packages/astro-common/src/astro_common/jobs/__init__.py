@@ -1,6 +1,6 @@
 """Run many independent units: in this process, in local processes or on a Dask cluster.
 
-A unit that fails never ends the others; what failed and why is kept in ``failures.jsonl``.
+A unit that fails never affects the others; ``failures.jsonl`` says which failed, and why.
 """
 
 from __future__ import annotations

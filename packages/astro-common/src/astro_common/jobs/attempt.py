@@ -1,4 +1,4 @@
-"""One unit run once, and what came of it, in a form that travels between processes."""
+"""Run one unit once, with an outcome that can be sent between processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of running a unit.
+    """The outcome of running a unit once.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Attempt:
 def failed(error: BaseException) -> Attempt:
     """Describe an exception that ended a unit.
 
-    An `AstroError` explains itself. Of any other exception the class is named too: it is a fault
-    that nobody foresaw.
+    An `AstroError` explains itself. Of any other exception the class is named too, since its
+    message alone may not say enough.
     """
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, AstroError):
@@ -73,7 +73,7 @@ def failed(error: BaseException) -> Attempt:
 
 
 def attempt(function: Callable[[Any], Any], argument: Any) -> Attempt:
-    """Run a unit; only an interruption passes through."""
+    """Run a unit; of all exceptions, only an interruption is passed on."""
     try:
         return Attempt(value=function(argument))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - reported as the unit's failure
@@ -83,20 +83,22 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Attempt:
 def attempt_with_log(
     function: Callable[[Any], Any], argument: Any
 ) -> tuple[Attempt, list[logging.LogRecord]]:
-    """Run a unit and collect what it logs, where no connection carries messages as they come.
+    """Run a unit and collect its log messages, for workers that cannot send them as they come.
 
     Parameters
     ----------
-    function, argument
-        As for `attempt`.
+    function : callable
+        Takes the argument of the unit.
+    argument : object
+        The argument.
 
     Returns
     -------
-    Attempt
-        What came of it.
-    list of logging.LogRecord
-        The messages of the thread that ran it, as far as the loggers of this process let them
-        through, ready to be sent and replayed.
+    attempt : Attempt
+        The outcome.
+    records : list of logging.LogRecord
+        The messages of the thread that ran the unit, as far as the loggers of this process pass
+        them on, ready to be sent and replayed.
     """
     queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
     handler = QueueHandler(queue)
@@ -113,9 +115,9 @@ def attempt_with_log(
 
 
 def replay(record: logging.LogRecord) -> None:
-    """Show a message that another process sent, as if it had been logged here."""
+    """Handle a message that another process sent as if it had been logged here."""
     if record.process == os.getpid():
-        return  # a cluster within this process; the message has been shown
+        return  # sent by a cluster within this process, which has handled it already
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)

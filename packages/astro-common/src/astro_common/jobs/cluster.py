@@ -1,4 +1,4 @@
-"""Units on a Dask cluster, given the address of its scheduler."""
+"""Units on a Dask cluster, reached at the address of its scheduler."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 15.0
 
-# Units that wait on the cluster for each thread that works: enough that none runs dry between two
-# units, few enough that thousands of units never lie in the scheduler at once.
+# Units on the cluster per thread: enough that no thread waits between two units, few enough that
+# thousands of units never wait in the scheduler at once.
 _AHEAD = 2
 
 
@@ -34,7 +34,7 @@ def run_on_cluster(
     function : callable
         Takes a unit's argument. The module that defines it is installed on the cluster.
     units : iterator of (str, object)
-        Name and argument of each unit; the next one is asked for when the cluster has room.
+        Name and argument of each unit; the next one is taken when the cluster has room.
     address : str
         Address of the scheduler, such as ``tcp://host:8786``.
 
@@ -43,7 +43,7 @@ def run_on_cluster(
     name : str
         A unit that has ended.
     attempt : Attempt
-        What came of it.
+        Its outcome.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def run_on_cluster(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the client's own account of a lost connection, a page of it, out of the messages."""
+    """Suppress the long messages with which the client itself reports a lost connection."""
     names = () if logger.isEnabledFor(logging.DEBUG) else ("distributed", "distributed.client")
     previous = {name: logging.getLogger(name).level for name in names}
     for name in previous:
@@ -91,8 +91,8 @@ def _connect(distributed: Any, address: str) -> Any:
         return distributed.Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         problem = str(error)
-    # The client that could not connect closes itself when it is collected. That must be now: in the
-    # midst of another client's start it would wait for a lock which that start holds.
+    # The client that could not connect closes itself when it is garbage-collected. That must happen
+    # now: while another client starts, it would wait for a lock that the start holds.
     gc.collect()
     raise ConfigurationError(
         "--scheduler",
@@ -117,7 +117,7 @@ def _run(
             room = max(1, _AHEAD * _threads(client, address))
             while len(names) < room and (unit := next(units, None)) is not None:
                 name, argument = unit
-                # A key of its own: the cluster must not take an earlier run's result for ours.
+                # A unique key, so that the cluster does not return the result of an earlier run.
                 key = f"{name}-{uuid.uuid4().hex[:8]}"
                 task, payload = _packed(function, argument)
                 future = client.submit(task, payload, key=key, pure=False, retries=0)
@@ -136,11 +136,11 @@ def _run(
 
 
 def _packed(function: Callable[[Any], Any], argument: Any) -> tuple[Callable[[bytes], Any], bytes]:
-    """What the cluster runs, so that nothing of it can fail before it runs.
+    """Pack a unit for the cluster, as a task and its payload, so that it fails only when it runs.
 
-    A worker that cannot rebuild a message of the scheduler, because a module is not installed
-    there, drops it and leaves the client waiting for ever. Therefore the task is a function that
-    travels as a whole, and the unit is bytes that are opened inside it.
+    A worker that cannot unpickle a message of the scheduler, because a module is not installed
+    there, drops it and leaves the client waiting for ever. The task is therefore pickled by value,
+    and unpickles the function and its argument itself.
     """
 
     def task(payload: bytes) -> Any:
@@ -171,7 +171,7 @@ def _gone(address: str) -> AstroError:
 
 
 def _result(distributed: Any, future: Any) -> Attempt | None:
-    """What came of a unit that has ended; None if the connection was lost."""
+    """Return the outcome of a unit that has ended; None if the connection was lost."""
     if future.status == "error":
         error = future.exception()
         if isinstance(error, distributed.KilledWorker):
@@ -182,7 +182,10 @@ def _result(distributed: Any, future: Any) -> Attempt | None:
         return failed(error)
     if future.status != "finished":
         return None
-    result, records = future.result()
+    try:
+        result, records = future.result()
+    except Exception as error:  # noqa: BLE001 - the result cannot be rebuilt here
+        return failed(error) if future.client.status == "running" else None
     for record in records:
         replay(record)
     return result  # type: ignore[no-any-return]

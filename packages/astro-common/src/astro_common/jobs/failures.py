@@ -26,22 +26,22 @@ class FailureFile:
     """The failures of all runs so far, kept on disk.
 
     The file is replaced as a whole at every change, and exists only while there is a failure.
-    Entries of units that a run does not touch stay as they are, also those that another run
-    enters at the same time.
+    Entries of units that a run does not touch are kept, also those that another run adds at the
+    same time.
 
     Parameters
     ----------
     path : path-like
         Usually ``failures.jsonl`` beside the outputs.
     describe : str, optional
-        The key under which an entry names its unit; neither "file" nor "reason".
+        The key under which an entry names its unit; not "file" or "reason".
 
     Raises
     ------
     InputError
-        If the file is there and cannot be read.
+        If the file exists but cannot be read.
     ValueError
-        If `describe` is the key of something else.
+        If `describe` is the key of another value.
     """
 
     def __init__(self, path: str | os.PathLike[str], describe: str = "field") -> None:
@@ -57,7 +57,7 @@ class FailureFile:
         return list(self._read())
 
     def add(self, failure: Failure) -> None:
-        """Enter a failure in place of an earlier one of the same unit.
+        """Add a failure, in place of an earlier one of the same unit.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class FailureFile:
             self._write(entries)
 
     def discard(self, unit: str) -> None:
-        """Forget a unit that has succeeded.
+        """Remove the entry of a unit that has succeeded.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class FailureFile:
                 raise InputError(
                     self.path, "more than 256 MiB", "a list of failures", "remove the file"
                 )
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -105,7 +105,7 @@ class FailureFile:
             if isinstance(unit, str):
                 entries[unit] = entry
             elif line.strip():
-                logger.warning("%s: line %d is no failure; it is dropped", self.path, number)
+                logger.warning("%s: line %d is not a failure; it is dropped", self.path, number)
         return entries
 
     def _write(self, entries: dict[str, dict[str, Any]]) -> None:
@@ -117,15 +117,15 @@ class FailureFile:
             return
         text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries.values())
         with atomic_path(self.path, overwrite=True) as partial:
-            # A file name need not be valid UTF-8; the list of failures is.
+            # A file name need not be valid UTF-8, but this file is.
             partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs, which may work on other units of the same folder, from writing meanwhile."""
+    """Keep other runs with outputs in the same folder from changing the file meanwhile."""
     with ExitStack() as stack:
-        # Some network file systems have no locks; then the last writer wins.
+        # Some network file systems have no locks; there the last writer wins.
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)

@@ -1,8 +1,8 @@
-"""Units in local processes, each process with one unit at a time.
+"""Units in local processes, one unit at a time in each.
 
-A pool from the standard library is declared broken as a whole when one of its processes dies. Here
-a process that dies (killed, out of memory, a crash in compiled code) takes its own unit with it and
-is replaced.
+A process pool of the standard library breaks as a whole when one of its processes dies. Here a
+process that dies (killed, out of memory, a crash in compiled code) takes only its own unit with it
+and is replaced.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from astro_common.jobs.attempt import Attempt, attempt, failed, replay
 
 __all__ = ["run_in_processes"]
 
-# How long an interrupted process may take to remove its temporary files.
+# The time that an interrupted process has to remove its temporary files.
 GRACE_S = 5.0
 
-# What the numerical libraries read, before they start, to decide how many threads they use; Arrow
-# reads the first as well.
+# The longest time between two looks at the units: Python handles a signal that arrives just before
+# it begins to wait only when the wait is over.
+SIGNAL_DELAY_S = 1.0
+
+# Numerical libraries read these when they are loaded to decide how many threads they use; Arrow
+# reads the first one as well.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -42,15 +46,15 @@ _THREAD_VARIABLES = (
 def run_in_processes(
     function: Callable[[Any], Any], units: Iterator[tuple[str, Any]], workers: int
 ) -> Generator[tuple[str, Attempt], None, None]:
-    """Run units in processes of their own, as many at a time as there are workers.
+    """Run units in processes, as many at a time as there are workers.
 
     Parameters
     ----------
     function : callable
-        Takes a unit's argument. Like the arguments and what it returns, it can be sent to another
-        process: it is a function of a module.
+        Takes a unit's argument. It is defined at the top of a module; its arguments and results are
+        picklable.
     units : iterator of (str, object)
-        Name and argument of each unit; the next one is asked for when a process is free.
+        Name and argument of each unit; the next one is taken when a process is free.
     workers : int
         Number of processes.
 
@@ -59,7 +63,7 @@ def run_in_processes(
     name : str
         A unit that has ended.
     attempt : Attempt
-        What came of it.
+        Its outcome.
     """
     pool = _Pool(function, workers)
     try:
@@ -77,7 +81,7 @@ class _Worker:
     def __init__(self, context: SpawnContext, function: Callable[[Any], Any], threads: int) -> None:
         self.unit: str | None = None
         self.connection, theirs = context.Pipe()
-        # A daemon: should this program end without stopping it, the standard library does.
+        # A daemon, which the standard library ends if this program ends without doing so.
         self.process = context.Process(
             target=_serve, args=(theirs, function, _logger_levels()), daemon=True
         )
@@ -92,23 +96,28 @@ class _Worker:
         self.unit = unit
 
     def receive(self) -> Attempt | None:
-        """What came of the unit, once it has ended; messages are shown as they come."""
-        # Asked first: what a process sent before it died is still there to be read.
+        """Return the outcome of the unit once it has ended, and show messages as they come."""
+        # Asked first: what a process sent before it died can still be read.
         alive = self.process.is_alive()
         while self.connection.poll():
             try:
                 message = self.connection.recv()
             except (EOFError, OSError):
                 return self.death()
+            except Exception as error:  # noqa: BLE001 - what came cannot be rebuilt here
+                # It may not have been the result, so the process may still be at work.
+                self.process.terminate()
+                self.death()
+                return failed(error)
             if isinstance(message, Attempt):
                 return message
             replay(message)
         return None if alive else self.death()
 
     def death(self) -> Attempt:
-        """Why the process ended, as the failure of its unit."""
+        """Wait for the process to end, and describe its end as the failure of its unit."""
         self.process.join(GRACE_S)
-        if self.process.is_alive():  # it has closed its connection and does not end
+        if self.process.is_alive():  # it has closed its connection but does not end
             self.process.kill()
             self.process.join()
         code = self.process.exitcode or 0
@@ -151,7 +160,7 @@ class _Pool:
                 _end([worker])
                 if fresh:
                     return reason
-                # It died while it had nothing to do, which is no fault of this unit.
+                # It had died while idle, which is not the fault of this unit.
             except Exception as error:  # noqa: BLE001 - the argument cannot be sent
                 self._busy.remove(worker)
                 self._idle.append(worker)
@@ -164,7 +173,7 @@ class _Pool:
 
     def _ended(self) -> Iterator[tuple[str, Attempt]]:
         signs: list[Any] = [worker.connection for worker in self._busy]
-        wait([*signs, *(worker.process.sentinel for worker in self._busy)])
+        wait([*signs, *(worker.process.sentinel for worker in self._busy)], SIGNAL_DELAY_S)
         for worker in list(self._busy):
             result = worker.receive()
             if result is None:
@@ -201,17 +210,17 @@ def _end(workers: Sequence[_Worker]) -> None:
             if worker.process.is_alive():
                 worker.process.kill()
             worker.process.join()
-            # In a program that has children reaped for it, the library never learns of their end.
+            # If the program ignores SIGCHLD, the library never learns that the process has ended.
             with suppress(ValueError):
                 worker.process.close()
 
 
 @contextmanager
 def _surroundings(threads: int) -> Iterator[None]:
-    """What a process inherits when it starts: its share of the processors, and no Ctrl-C."""
+    """Set what a new process inherits: its share of the processors, and SIGINT blocked."""
     added = [name for name in _THREAD_VARIABLES if name not in os.environ]
     os.environ.update(dict.fromkeys(added, str(threads)))
-    # A terminal sends Ctrl-C to every process of the program; this one decides what the others do.
+    # A terminal sends Ctrl-C to all processes of the program; only this one reacts to it.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -222,10 +231,10 @@ def _surroundings(threads: int) -> Iterator[None]:
 
 
 def _logger_levels() -> dict[str, int]:
-    """The level of the root logger (key ``""``) and of every logger that has one of its own.
+    """Return the level of the root logger (key ``""``) and of every logger whose level is set.
 
-    Loggers of a class of their own, such as astropy's, are left out: the library makes them when it
-    is imported, and fails if there is a plain one under that name.
+    Loggers of a special class, such as astropy's, are left out: the library makes them when it is
+    imported, and fails if there is an ordinary one of that name.
     """
     levels = {"": logging.getLogger().level}
     for name, logger in logging.getLogger().manager.loggerDict.items():
@@ -241,7 +250,7 @@ def _usable_cpus() -> int:
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], levels: dict[str, int]) -> None:
-    """Work on units until the connection ends: the main function of a process."""
+    """Work on units until the connection is closed: the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -266,12 +275,12 @@ def _serve(connection: Connection, function: Callable[[Any], Any], levels: dict[
 
 
 class _LogChannel(QueueHandler):
-    """Sends messages to the parent; its lock keeps them and the results apart."""
+    """Sends messages to the parent; its lock keeps messages and results apart."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(queue=None)  # type: ignore[arg-type]
         self._connection = connection
-        # The parent adds what its own format asks for.
+        # The format of the parent adds the rest.
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -288,7 +297,7 @@ class _LogChannel(QueueHandler):
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # Once is enough: what follows removes temporary files.
+    # A second signal would disturb the removal of temporary files.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -297,5 +306,5 @@ def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        # Nobody is left to take the result, or to stop this process later.
+        # Nothing is left that could take the result, or stop this process later.
         os._exit(1)

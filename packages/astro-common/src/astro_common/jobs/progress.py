@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a log line now and then elsewhere."""
+"""The progress of a run: a bar on a terminal, otherwise a log line now and then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_EVERY_S = 30.0
 
 
 class Progress:
-    """Counts units on stderr.
+    """Counts units that have ended, and shows the count on stderr.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Progress:
     describe : str
         What one unit is called.
     enabled : bool
-        Say nothing if False, or if this module's logger is set to say less than INFO.
+        If False, nothing is shown; nor if INFO is below the level of this module's logger.
     """
 
     def __init__(self, total: int, describe: str, enabled: bool) -> None:

@@ -1,4 +1,4 @@
-"""Run independent units and keep account of them."""
+"""Run independent units and record what became of them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Outcome:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes
     ----------
     done : list of str
-        Units that ran and succeeded, in the order in which they ended.
+        Units that ran and succeeded, in the order in which they finished.
     skipped : list of str
-        Units that were done already.
+        Units that had been done before.
     failed : list of Failure
         Units that failed, each with its reason.
     """
@@ -57,19 +57,19 @@ def run_units(
 ) -> Outcome:
     """Run a function on each of many independent units.
 
-    A unit that raises does not end the others. With several workers, or on a cluster, a process
-    that dies takes only the unit with it that it worked on.
+    A unit that raises does not affect the others. With several workers, or on a cluster, a process
+    that dies takes only its own unit with it.
 
     Parameters
     ----------
     function : callable
-        Takes the argument of a unit. It is a function of a module, and its arguments and results
-        can be sent between processes, unless the units run in this process.
+        Takes the argument of a unit. Unless the units run in this process, it must be defined at
+        the top of a module, and its arguments and results must be picklable.
     units : mapping of str to object
         The argument of each unit by its name, in the order in which they start.
     workers : int, optional
         Number of local processes; with 1 the units run in this one. The processes share the
-        processors: each gets ``OMP_NUM_THREADS`` and its relatives accordingly, unless the
+        processors: ``OMP_NUM_THREADS`` and similar variables are set accordingly, unless the
         environment sets them.
     scheduler : str, optional
         Address of a Dask scheduler, on whose cluster the units run instead.
@@ -78,18 +78,18 @@ def run_units(
     describe : str, optional
         What a unit is: the key of its name in ``failures``.
     is_done : callable, optional
-        Takes a unit's name; True if its output is there and sound, so that the unit is skipped.
-        It is asked when the unit's turn comes.
+        Takes a unit's name; True if its output exists and is sound, so that the unit is skipped.
+        It is called when the unit's turn comes.
     on_done : callable, optional
-        Takes name and result of each unit that succeeds, in this process. What it raises ends
-        the run.
+        Takes the name and the result of each unit that succeeds, in this process. An exception
+        that it raises ends the run.
     progress : bool, optional
-        Show how far the run has come, on stderr.
+        Show progress on stderr.
 
     Returns
     -------
     Outcome
-        Which units were done, skipped and failed.
+        The units that were done, skipped and failed.
 
     Raises
     ------
@@ -99,8 +99,8 @@ def run_units(
     OutputError
         If the list of failures cannot be written.
     KeyboardInterrupt
-        On Ctrl-C or SIGTERM, after the processes have been ended. Units on a Dask cluster that
-        run at this moment are cancelled; a thread there may still finish its unit.
+        On Ctrl-C or SIGTERM, after the processes have been ended. Units that are running on a Dask
+        cluster are cancelled; a thread there may still finish its unit.
     """
     if workers < 1:
         raise ConfigurationError("--workers", str(workers), "at least 1")
@@ -184,7 +184,7 @@ def _run_here(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, where the program has not decided otherwise."""
+    """Treat SIGTERM like Ctrl-C, unless the program handles it itself."""
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

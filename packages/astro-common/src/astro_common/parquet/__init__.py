@@ -1,8 +1,8 @@
-"""Parquet files that describe themselves, written row group by row group and as a whole or not.
+"""Self-describing Parquet files, written row group by row group and put in place when complete.
 
-Besides the rows a file holds, in its footer, the unit, UCD and description of each column (as Arrow
-field metadata and as VOParquet 1.0), what pandas and astropy need to read it without losing a
-digit, and any JSON that the writer is given, such as provenance.
+The footer of a file holds the unit, UCD and description of each column (as Arrow field metadata and
+as VOParquet 1.0), what pandas and astropy need to read integers exactly, and any JSON that the
+writer is given, such as provenance.
 """
 
 from __future__ import annotations

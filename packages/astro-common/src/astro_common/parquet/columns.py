@@ -1,8 +1,8 @@
 """How each column is encoded and compressed.
 
-What pays depends on the values. Texts and flags repeat, so a dictionary shrinks them; the pixels of
-an image are noise, so a dictionary only costs time, and so does a thorough codec. The defaults come
-from measurements in ``benchmarks/bench_parquet_writing.py``.
+The best choice depends on the values. Texts and flags repeat, so a dictionary shrinks them. The
+pixels of an image are noise, on which a dictionary or a thorough codec is wasted. The defaults come
+from measurements with ``benchmarks/bench_parquet_writing.py``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import pyarrow as pa
 
 __all__ = ["ColumnOptions", "ColumnOptionsSource", "is_list", "writer_arguments"]
 
-# Lists of this many numbers per row or more hold images: nearly all the bytes of a file.
+# Lists with at least this many numbers per row are taken for images.
 IMAGE_VALUES = 1024
 
-# Codecs that take a level, as pyarrow understands it.
+# The codecs for which pyarrow takes a level.
 _LEVELLED = frozenset({"zstd", "gzip", "brotli"})
 _FAST_ZSTD_LEVEL = 1
 
@@ -30,16 +30,16 @@ class ColumnOptions:
     Attributes
     ----------
     dictionary : bool or None
-        Store distinct values once and refer to them. By default for texts.
+        Store each distinct value once and refer to it. By default only for texts.
     compression : str or None
         ``none``, ``lz4``, ``snappy``, ``zstd``, ``gzip`` or ``brotli``.
     compression_level : int or None
-        The codec's effort, where it has such a setting.
+        The effort of the codec, if it has such a setting.
     byte_stream_split : bool or None
         Store the first bytes of all values, then the second and so on: noisy floats compress
-        better and are written more slowly. Not by default.
+        better but are written more slowly. Off by default.
     statistics : bool or None
-        Keep minimum and maximum per row group. By default for columns that are no lists.
+        Keep minimum and maximum per row group. By default for columns that are not lists.
     """
 
     dictionary: bool | None = None
@@ -64,13 +64,13 @@ def writer_arguments(
     schema : pyarrow.Schema
         The columns.
     compression : str
-        Codec of the columns whose options name none; ``auto`` chooses by type.
+        Codec of columns whose options leave it open; ``auto`` chooses by type.
     column_options : mapping, callable or None
-        By column name, or by a function of the field.
+        Options by column name, or a function that returns those of a field.
 
     Returns
     -------
-    dict
+    dict of str to object
         Keyword arguments.
 
     Raises
@@ -128,7 +128,7 @@ def _chosen(option: bool | None, default: bool) -> bool:
 
 
 def _codec(kind: pa.DataType) -> str:
-    # Codecs that find repeated bytes find none in noise.
+    # Noise has no repeated bytes for a codec to find.
     image = pa.types.is_fixed_size_list(kind) and kind.list_size >= IMAGE_VALUES
     return "none" if image else "zstd"
 
@@ -146,13 +146,13 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether values are lists, of one length or of any."""
+    """Whether values of a type are lists, of fixed or variable length (bool)."""
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)
 
 
 def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    """The Parquet columns of an Arrow column: dotted path and type of the values."""
+    """Yield the Parquet columns of an Arrow column: dotted path and type of the values."""
     if pa.types.is_map(kind):
         yield from _leaves(f"{path}.key_value.key", kind.key_type)
         yield from _leaves(f"{path}.key_value.value", kind.item_type)

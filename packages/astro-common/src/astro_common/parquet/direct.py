@@ -1,14 +1,15 @@
-"""A file of many gigabytes, written past the system's cache of files.
+"""Writing a file of many gigabytes past the page cache of the system (``O_DIRECT``).
 
-Such a file does not fit into the cache: it only drives out what others need, and on many machines
-copying into the cache takes longer than the disk does. Where the system or the file system knows no
-direct writing, the file is written as any other.
+Such a file does not fit into the cache: it displaces what other programs need, and on many machines
+copying into the cache takes longer than writing to the disk. If the system or the file system does
+not support direct writing, the file is written through the cache.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import mmap
 import os
@@ -18,15 +19,15 @@ from typing import Any, Final
 
 __all__ = ["DirectFile"]
 
-# Direct writing asks for addresses, places and lengths that are multiples of a block of the disk,
-# which this is on every disk in use.
+# Direct writing needs addresses, offsets and lengths that are multiples of the block size of the
+# disk; this is one on all disks in use.
 _BUFFER_BYTES: Final = 8 << 20
 
 
 class DirectFile(io.RawIOBase):
-    """A binary file that is written once, from its beginning to its end.
+    """A binary file that is written once, from start to end.
 
-    A full buffer is written by a thread while the other one is filled.
+    There are two buffers: a thread writes one while the other is filled.
 
     Parameters
     ----------
@@ -36,14 +37,14 @@ class DirectFile(io.RawIOBase):
     Raises
     ------
     OSError
-        If the file cannot be opened or written (disk full and the like); an error of the thread
-        comes with the next `write` or with `close`.
+        If the file cannot be opened or written, for instance because the disk is full. An error
+        of the thread is raised by a later `write` or by `close`.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._descriptor, self.is_direct = _opened(path)
-        # Anonymous maps begin with a page of memory, which is aligned.
+        self._descriptor = _opened(path)
+        # An anonymous map begins at a page boundary, so it is aligned.
         self._buffers = [memoryview(mmap.mmap(-1, _BUFFER_BYTES)) for _ in range(2)]
         self._turn = 0
         self._filled = 0
@@ -53,15 +54,15 @@ class DirectFile(io.RawIOBase):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes taken so far (int)."""
+        """Return the number of bytes given to `write` so far (int)."""
         return self._size
 
     def write(self, data: Any, /) -> int:
-        """Take bytes; they are on their way to the disk when a buffer is full."""
+        """Append bytes; a buffer goes to the disk when it is full."""
         rest = memoryview(data).cast("B")
         taken = len(rest)
         while len(rest):
@@ -75,13 +76,13 @@ class DirectFile(io.RawIOBase):
         return taken
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the remaining bytes and close the file."""
         if self.closed:
             return
         try:
             self._wait()
             if self._filled and self._is_whole:
-                # The end need not be a multiple of a block.
+                # The rest need not be a multiple of the block size.
                 _leave_direct(self._descriptor)
                 _write_all(self._descriptor, self._buffers[self._turn][: self._filled])
         finally:
@@ -108,13 +109,13 @@ class DirectFile(io.RawIOBase):
             raise
 
 
-def _opened(path: Path) -> tuple[int, bool]:
+def _opened(path: Path) -> int:
     direct = getattr(os, "O_DIRECT", 0)
     if direct:
         # Some file systems, such as those in memory, refuse.
         with contextlib.suppress(OSError):
-            return os.open(path, os.O_WRONLY | direct), True
-    return os.open(path, os.O_WRONLY), False
+            return os.open(path, os.O_WRONLY | direct)
+    return os.open(path, os.O_WRONLY)
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:
@@ -122,8 +123,8 @@ def _write_all(descriptor: int, view: memoryview) -> None:
         try:
             written = os.write(descriptor, view)
         except OSError as error:
-            # A limit of the system, or a disk that is nearly full, has cut the file at a place that
-            # is no multiple of a block; cached writing goes on, or says what is wrong.
+            # A file size limit or a disk that is nearly full has ended a write inside a block.
+            # Writing through the cache goes on from there, or raises the actual error.
             if error.errno != errno.EINVAL or not _leave_direct(descriptor):
                 raise
             continue
@@ -131,12 +132,10 @@ def _write_all(descriptor: int, view: memoryview) -> None:
 
 
 def _leave_direct(descriptor: int) -> bool:
-    """Go on through the cache; whether that is a change."""
+    """Switch to writing through the cache; False if that was the way already."""
     direct = getattr(os, "O_DIRECT", 0)
     if not direct:
         return False
-    import fcntl
-
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~direct)
     return bool(flags & direct)

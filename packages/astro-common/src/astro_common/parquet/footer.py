@@ -1,4 +1,4 @@
-"""What the footer of a file says besides what Parquet itself needs."""
+"""The key-value entries of a footer, for readers such as pandas, astropy and TOPCAT."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ VOPARQUET_VERSION = "IVOA.VOTable-Parquet.version"
 VOPARQUET_CONTENT = "IVOA.VOTable-Parquet.content"
 ASTROPY_YAML = "table_meta_yaml"
 ASTROPY_LENGTH = "table::len::"
-# How many bytes lie before the footer: whether data are missing is seen without reading the place
-# of every column.
+# The number of bytes before the footer, which shows whether data are missing without a look at the
+# place of every column.
 DATA_BYTES = "astro_common.data_bytes"
 
 _RESERVED = frozenset(
     {ARROW_SCHEMA, PANDAS, VOPARQUET_VERSION, VOPARQUET_CONTENT, ASTROPY_YAML, DATA_BYTES}
 )
 
-# The pandas type that keeps an integer or a truth value exact beside missing ones.
+# The pandas types that keep integers and booleans exact beside missing values.
 _PANDAS_TYPES = {
     pa.bool_(): "boolean",
     pa.int8(): "Int8",
@@ -51,12 +51,12 @@ _BYTES = (pa.binary(), pa.large_binary())
 
 
 def is_reserved(key: str) -> bool:
-    """Whether the writer itself makes the footer entry of this key."""
+    """Whether the writer itself makes the footer entry with this key (bool)."""
     return key in _RESERVED or key.startswith(ASTROPY_LENGTH)
 
 
 class TextLengths:
-    """The longest text of each column, which astropy wants to know before it reads.
+    """The longest text of each column, which astropy needs to know before it reads.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class TextLengths:
     Attributes
     ----------
     by_column : dict of str to int
-        Characters, or bytes, of the longest value so far.
+        Length of the longest value so far, in characters, or in bytes for binary columns.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self.by_column = {field.name: 1 for field in schema if _has_text(field.type)}
 
     def see(self, table: pa.Table) -> None:
-        """Take account of more rows."""
+        """Take more rows into account."""
         for name in self.by_column:
             for chunk in table.column(name).chunks:
                 self.by_column[name] = max(self.by_column[name], _longest(chunk))
@@ -105,7 +105,7 @@ def footer_entries(
     Returns
     -------
     dict of str to str
-        The schema that Arrow reads holds the other entries too, so that they show as schema
+        The schema entry for Arrow holds the other entries too, so that they appear as schema
         metadata.
     """
     entries = {key: json_text(value) for key, value in metadata.items()}
@@ -121,7 +121,7 @@ def footer_entries(
 
 
 def _pandas(schema: pa.Schema) -> str:
-    """Describe the columns as pandas does itself (its developer notes, "Storing pandas ...")."""
+    """Describe the columns as pandas does (pandas developer guide, "Storing pandas objects")."""
     columns = [
         {
             "name": field.name,
@@ -144,7 +144,7 @@ def _pandas(schema: pa.Schema) -> str:
 
 
 def _astropy(schema: pa.Schema) -> str:
-    """Units and descriptions where astropy looks for them; JSON is YAML too."""
+    """Give units and descriptions where astropy looks for them: in YAML, which includes JSON."""
     columns = []
     for field in schema:
         texts = {key: printable(text) for key, text in field_metadata(field).items()}

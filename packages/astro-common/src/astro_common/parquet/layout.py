@@ -1,7 +1,8 @@
-"""Where the data of a Parquet file lie, read from its footer without trusting it.
+"""Where the data of a Parquet file lie, read from a footer that may be damaged.
 
-A damaged footer can make Arrow's library end the whole process when it is asked for the place of a
-column. This reader walks the footer by itself: it needs a few numbers and skips the rest.
+A damaged footer can make the Arrow library end the whole process when it is asked for the place of
+a column. This reader walks through the footer itself, takes the few numbers it needs and skips the
+rest.
 The structures are those of ``parquet.thrift`` (Apache Parquet format 2.12) in Thrift's compact
 protocol.
 """
@@ -16,30 +17,30 @@ _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64 = range(7)
 _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(7, 13)
 _INTEGERS = (_I16, _I32, _I64)
 
-# Structures of a footer are nested less deeply than this.
+# The structures of a sound footer are nested less deeply than this.
 _MAX_DEPTH = 16
 _MAX_VARINT_BYTES = 10
 
 
 class LayoutError(ValueError):
-    """The bytes are no footer, or one that speaks of data that are not there."""
+    """The bytes are not a footer, or a footer that describes data outside the file."""
 
 
 def check_layout(footer: bytes, data_end: int) -> None:
-    """Check that all data that a footer speaks of lie in the file.
+    """Check that all data which a footer describes lie in the file.
 
     Parameters
     ----------
     footer : bytes
-        The FileMetaData structure.
+        The FileMetaData structure, as Thrift encodes it.
     data_end : int
-        Where the data of the file end, in bytes from its start.
+        Offset of the end of the data, in bytes.
 
     Raises
     ------
     LayoutError
-        If the bytes are no footer, a column lies outside the data, or the rows of the row groups
-        do not add up to those of the file.
+        If the bytes are not a footer, a column lies outside the data, or the rows of the row
+        groups do not add up to those of the file.
     """
     try:
         _Walker(footer, data_end).file()
@@ -123,11 +124,11 @@ class _Walker:
     def _path(self) -> str:
         count, kind = self._list()
         if kind != _BINARY:
-            raise LayoutError("the path of a column is no text")
+            raise LayoutError("the path of a column is not text")
         return b".".join(self._binary() for _ in range(count)).decode("utf-8", "replace")
 
     def _header(self, previous: int) -> tuple[int, int] | None:
-        """The next field of a structure, as number and type; None at its end."""
+        """Read the next field of a structure, as number and type; None at its end."""
         byte = self._data[self._position]
         self._position += 1
         if byte == _STOP:
@@ -168,7 +169,7 @@ class _Walker:
         count = byte >> 4
         if count == 15:
             count = self._varint()
-        # Every element takes at least a byte: a list cannot claim more than the footer holds.
+        # Every element takes at least one byte, so the footer limits the length of a list.
         if count > len(self._data) - self._position:
             raise LayoutError(f"a list of {count} elements is longer than the footer")
         return count, byte & 0x0F
@@ -199,7 +200,7 @@ class _Walker:
             self._position += 8
         elif kind == _BYTE:
             self._position += 1
-        elif kind not in (_TRUE, _FALSE):  # the value of a truth is its type
+        elif kind not in (_TRUE, _FALSE):  # the type of a boolean is its value
             raise LayoutError(f"the footer has a value of type {kind}")
 
     def _skip_element(self, kind: int, depth: int) -> None:

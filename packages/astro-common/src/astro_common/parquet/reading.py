@@ -1,4 +1,4 @@
-"""Read what a footer says, and find out whether a file is whole."""
+"""Read the metadata in a footer, and check whether a file is complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_ELEMENTS = 1_000_000
 
 @contextmanager
 def parquet_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file in whatever Arrow raises about it.
+    """Turn the errors that Arrow raises about a file into one that names it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def parquet_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises
     ------
     InputError
-        In place of Arrow's errors.
+        In place of the errors of Arrow.
     """
     try:
         yield
@@ -70,13 +70,13 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Value by key; entries that are no JSON, and those that the writer makes for other readers,
-        are left out.
+        Value by key, without entries that are not JSON and those that the writer makes for other
+        readers.
 
     Raises
     ------
     InputError
-        If the file is missing or no Parquet file.
+        If the file is missing or not a Parquet file.
     """
     path = Path(path)
     data_end, size = _check_frame(path)
@@ -85,7 +85,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Make sure that a file is whole, without reading its data.
+    """Check that a file is complete, without reading its data.
 
     Parameters
     ----------
@@ -95,21 +95,21 @@ def check_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `read_metadata`.
+        The metadata that `read_metadata` returns.
 
     Raises
     ------
     InputError
-        If the file is missing, has no footer or a damaged one, or the footer speaks of data that
-        are not there.
+        If the file is missing, its footer is missing or damaged, or the footer describes data
+        outside the file.
     """
     path = Path(path)
     data_end, size = _check_frame(path)
     with parquet_errors(path), _opened(path, size - data_end) as file:
         entries = file.metadata.metadata or {}
         recorded = json.loads(entries.get(DATA_BYTES.encode(), b"null"))
-        # A program that rewrites a file, filtered perhaps, may copy the entry: where it does not
-        # fit, the footer itself has to tell.
+        # A program that rewrites a file may copy the entry although the length has changed. If it
+        # does not fit, the places of all columns are checked.
         if recorded != data_end:
             with path.open("rb") as raw:
                 raw.seek(data_end)
@@ -118,11 +118,11 @@ def check_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _opened(path: Path, footer_bytes: int) -> Any:
-    """Open a file for the sake of its footer, with limits that follow from the footer's size."""
+    """Open a file to read its footer, with limits that follow from the size of the footer."""
     return pq.ParquetFile(
         path,
         thrift_string_size_limit=footer_bytes,
-        # Room is made for a list before its elements are read; each takes more than four bytes.
+        # Memory is allocated for a list before its elements are read; each takes over four bytes.
         thrift_container_size_limit=min(_MAX_ELEMENTS, max(1000, footer_bytes // 4)),
     )
 
@@ -162,6 +162,6 @@ def _json_entries(footer: Mapping[bytes, bytes]) -> dict[str, Any]:
         try:
             entries[name] = json.loads(value)
         except (ValueError, RecursionError):
-            # Another program's entry; only JSON is promised.
+            # An entry of another program, which need not be JSON.
             continue
     return entries

@@ -1,4 +1,4 @@
-"""Write a Parquet file row group by row group, and put it in its place when it is complete."""
+"""Write a Parquet file row group by row group, and put it in place when it is complete."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from astro_common.atomic import atomic_path
 from astro_common.errors import OutputError
+from astro_common.jsonable import jsonable
 from astro_common.parquet.columns import ColumnOptionsSource, writer_arguments
 from astro_common.parquet.direct import DirectFile
 from astro_common.parquet.footer import TextLengths, footer_entries, is_reserved
@@ -24,8 +25,8 @@ __all__ = ["ParquetWriter"]
 class ParquetWriter:
     """Writes tables of one schema to a Parquet file.
 
-    It is used in a ``with`` statement. The file appears when the block ends; if the block raises,
-    nothing is left. Memory is bounded by the table at hand.
+    To be used in a ``with`` statement. The file appears when the block ends; if the block raises,
+    nothing is left behind. Memory is bounded by the largest table that is written.
 
     Parameters
     ----------
@@ -34,25 +35,29 @@ class ParquetWriter:
     schema : pyarrow.Schema
         Columns; field metadata (`described`) goes into the file.
     metadata : mapping of str to object, optional
-        What the footer shall hold as JSON, by key. It may be changed, as ``metadata`` of the
-        writer, until the block ends.
+        Values that the footer holds as JSON, by key. The attribute ``metadata`` of the writer may
+        be changed until the block ends.
     overwrite : bool, optional
-        Replace a file that exists.
+        Replace an existing file.
     compression : str, optional
-        Codec of all columns; by default zstd, but none for images, which are nearly all noise.
+        Codec of all columns; by default zstd, but none for images, which are mostly noise.
     column_options : mapping or callable, optional
-        `ColumnOptions` by column name, or by a function of the field.
+        `ColumnOptions` by column name, or a function that returns those of a field.
     max_rows : int, optional
         Longer tables are split into row groups of this many rows; by default a table is one row
         group.
     direct : bool, optional
-        Write past the system's cache of files, which is for files of many gigabytes; see
-        `DirectFile`.
+        Write past the page cache of the system, for files of many gigabytes; see `DirectFile`.
 
     Raises
     ------
     OutputError
-        If the file exists and may not be replaced, or cannot be written (disk full and the like).
+        If the file exists and may not be replaced, or cannot be written, for instance because the
+        disk is full; if two columns have the same name.
+    KeyError
+        If there are options for a column that is not in the schema.
+    TypeError
+        If a value of the metadata has no place in JSON.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class ParquetWriter:
         self._max_rows = max_rows
         self._direct = direct
         self._check_names()
+        self._check_metadata()
         self._arguments = writer_arguments(schema, compression, column_options)
         self._lengths = TextLengths(schema)
         self._stack = ExitStack()
@@ -85,7 +91,7 @@ class ParquetWriter:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_path(self.path, overwrite=self._overwrite))
             self._file = stack.enter_context(self._opened(partial))
-            # The schema is stored by `_finish`, together with metadata that are known only then.
+            # `_finish` stores the schema, together with metadata that are known only then.
             self._writer = pq.ParquetWriter(
                 self._file, self.schema, store_schema=False, **self._arguments
             )
@@ -108,14 +114,17 @@ class ParquetWriter:
         Raises
         ------
         OutputError
-            If a column is missing, not in the schema, of another type, or lacks values that may
-            not be missing; or the file cannot be written.
+            If the columns or their types are not those of the schema, a value is missing that must
+            not be, or the file cannot be written.
         """
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
         self._check(table)
         if not table.num_rows:
             return
+        if not table.schema.equals(self.schema):
+            # pyarrow refuses columns that may have missing values, even if they have none.
+            table = table.cast(self.schema)
         self._lengths.see(table)
         self._writer.write_table(table, row_group_size=self._max_rows or table.num_rows)
         self.num_rows += table.num_rows
@@ -144,6 +153,12 @@ class ParquetWriter:
                 raise OutputError(self.path, f"two columns {name}", "names that differ")
             seen.add(name)
 
+    def _check_metadata(self) -> None:
+        for key, value in self.metadata.items():
+            if is_reserved(key):
+                raise OutputError(self.path, f"metadata under the key {key}", "another key")
+            jsonable(value)
+
     def _check(self, table: pa.Table) -> None:
         if not table.schema.equals(self.schema):
             self._explain(table.schema)
@@ -154,7 +169,7 @@ class ParquetWriter:
                 )
 
     def _explain(self, schema: pa.Schema) -> None:
-        """Raise if names or types differ; whether values may be missing is checked by value."""
+        """Raise if names or types differ; missing values are looked for in the rows themselves."""
         if schema.names != self.schema.names:
             for given, wanted in zip(schema.names, self.schema.names, strict=False):
                 if given != wanted:
@@ -167,16 +182,14 @@ class ParquetWriter:
                 )
 
     def _finish(self) -> None:
-        for key in self.metadata:
-            if is_reserved(key):
-                raise OutputError(self.path, f"metadata under the key {key}", "another key")
+        self._check_metadata()
         entries = footer_entries(self.schema, self.metadata, self._lengths, self._file.tell())
         self._writer.add_key_value_metadata(entries)
         self._writer.close()
         self._file.close()
 
     def _abandon(self) -> None:
-        # pyarrow would try to complete the file when its writer is collected, at a time when the
-        # error on the way is long forgotten. The file is removed, so a second error says nothing.
+        # Otherwise pyarrow would try to complete the file when its writer is garbage-collected. The
+        # file is removed in any case, so a second error here does not matter.
         with suppress(OSError, pa.ArrowException):
             self._writer.close()

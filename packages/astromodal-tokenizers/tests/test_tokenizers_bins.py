@@ -9,7 +9,13 @@ from hypothesis.extra.numpy import arrays
 from astromodal_tokenizers.normalization import Transform, choose_transform
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.tokenizers.bins import MISSING, Bins, fit_bins
-from astromodal_tokenizers.tokenizers.edges import laid_edges, predicted_means
+from astromodal_tokenizers.tokenizers.density import (
+    expected_ranks,
+    predicted_means,
+    smoothed_density,
+)
+from astromodal_tokenizers.tokenizers.edges import laid_edges
+from astromodal_tokenizers.tokenizers.occupancy import attainable_codes, expected_use
 from astromodal_tokenizers.tokenizers.resolution import Need, expected_error
 
 FINITE = st.floats(-1e12, 1e12, allow_nan=False, width=64)
@@ -236,11 +242,31 @@ def test_no_more_bins_than_allowed_are_empty(spare):
 
 def test_expected_means_are_those_of_values_spread_evenly_in_the_gaps():
     place, counts = np.array([0.0, 1.0, 4.0]), np.array([1, 1, 1])
-    # Half of the mass of the first gap, then the other half with a third of the second.
+    # Of two gaps alone the density is the same in both.
     means = predicted_means(place, counts, np.array([0.5, 2.0]))
-    assert means == pytest.approx([0.25, (0.75 * 0.5 + 1.5 / 3.0) / (0.5 + 1.0 / 3.0), 3.0])
+    assert means == pytest.approx([0.25, 1.25, 3.0])
     outside = predicted_means(place, counts, np.array([-2.0, 0.5, 6.0]))
     assert np.isnan(outside[[0, 3]]).all()
+    # Far from each other, dense and thin gaps keep their densities.
+    place = np.concatenate([np.arange(40.0), 40.0 + 10.0 * np.arange(40.0)])
+    ranks = expected_ranks(place, np.ones(80, dtype=np.int64))
+    assert ranks[30] / ranks[-1] == pytest.approx(30 / 79, rel=0.15)
+    assert np.diff(ranks)[10] == pytest.approx(np.diff(ranks)[70], rel=1e-9)
+    means = predicted_means(place, np.ones(80, dtype=np.int64), np.array([35.0, 85.0]))
+    assert means[0] == pytest.approx(17.5)
+    assert 50.0 < means[1] < 62.5
+
+
+def test_the_density_of_a_gap_is_judged_by_its_neighbours_too():
+    random = np.random.default_rng(24)
+    width = random.exponential(size=1000) / 50.0
+    density = smoothed_density(width, np.ones(1000))
+    assert (density * width).sum() == pytest.approx(1000.0)
+    assert np.std(np.log(density)) < 0.5 < np.std(np.log(width))
+    # A gap so narrow that sums of the others swallow it has no density, and does no harm.
+    narrow = smoothed_density(np.array([1e-300, 1.0, 1.0]), np.ones(3))
+    assert np.isfinite(narrow).all()
+    assert not smoothed_density(np.zeros(3), np.ones(3)).any()
 
 
 def test_rare_bright_sources_keep_a_small_error():
@@ -293,3 +319,34 @@ def test_the_end_where_errors_are_small_has_most_of_the_outer_bins():
     faint = (bins.edges > values.max()).sum()
     assert faint >= 2
     assert bright >= 5 * faint
+
+
+def test_a_small_sample_resolves_rare_bright_sources():
+    pulls = []
+    for seed in range(12):
+        random = np.random.default_rng([25, seed])
+        values = 23.0 - random.gamma(3.0, 0.8, 3000)
+        errors = 0.003 + 0.1 * 10 ** (0.3 * (values - 21.0))
+        bins = fit_bins(values[:2000], 1024, errors=errors[:2000])
+        pull = (bins.decode(bins.encode(values[2000:])) - values[2000:]) / errors[2000:]
+        pulls.append(np.sqrt(np.mean(pull**2)))
+    assert np.median(pulls) < 0.42
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tails_too_long_to_resolve_do_not_take_the_codes_of_the_many(seed):
+    random = np.random.default_rng([26, seed])
+    values = 5.0 * random.standard_t(2.0, 25_000)
+    bins = fit_bins(values[:19_000], 1024, errors=np.full(19_000, 1e-4))
+    counts = np.bincount(bins.encode(values[19_000:]), minlength=bins.size)
+    assert (counts > 0).sum() >= 0.9 * attainable_codes(bins.size, 6000, 19_000)
+
+
+def test_the_use_to_expect_is_that_of_other_values():
+    random = np.random.default_rng(27)
+    values, probe = random.normal(size=(2, 20_000))
+    place, counts = np.unique(values, return_counts=True)
+    for inner in (np.quantile(values, np.arange(1, 500) / 500), np.linspace(-3.5, 3.5, 499)):
+        used = len(np.unique(np.searchsorted(inner, probe[:5000])))
+        expected = expected_use(place, counts, inner) * attainable_codes(500, 5000, 20_000)
+        assert expected == pytest.approx(used, rel=0.03)

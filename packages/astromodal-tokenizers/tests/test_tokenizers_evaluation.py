@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -9,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astromodal_tokenizers.__main__ import main
+from astromodal_tokenizers.configuration import SpectrumSettings
+from astromodal_tokenizers.modalities import Modality
 from astromodal_tokenizers.quantizers import supported_size
 from astromodal_tokenizers.threads import each_part, one_thread_each
 from astromodal_tokenizers.tokenizers.bins import MISSING, fit_bins
-from astromodal_tokenizers.tokenizers.distortion import Block, attainable_codes
+from astromodal_tokenizers.tokenizers.distortion import Block
+from astromodal_tokenizers.tokenizers.occupancy import attainable_codes
+from astromodal_tokenizers.train.spectra import codebook_size
 
 
 def test_attainable_codes_are_those_of_a_simulation():
@@ -90,6 +95,22 @@ def test_the_figures_of_a_block_are_those_of_their_definitions():
 )
 def test_codebooks_have_no_more_codes_than_their_data_support(wanted, vectors, size):
     assert supported_size(wanted, vectors) == size
+
+
+@pytest.mark.parametrize(
+    ("vectors", "rows", "size"),
+    [(10**6, 10**4, 2048), (10**6, 700, 512), (10**6, 20, 128), (1600, 20, 64), (5, 2, 4)],
+)
+def test_light_curves_teach_about_one_code_each(vectors, rows, size, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        logging.getLogger(codebook_size.__module__), "warning", lambda *words: said.append(words)
+    )
+    curves = Modality("ztf_g", "light_curve", {})
+    assert codebook_size(SpectrumSettings(), curves, vectors, rows) == size
+    assert (f"{rows} light curves" in str(said)) == (size < 2048)
+    spectra = Modality("desi_b", "spectrum", {})
+    assert codebook_size(SpectrumSettings(), spectra, 10**6, rows) == 2048
 
 
 def test_parts_are_all_worked_through_whatever_the_threads():

@@ -7,6 +7,7 @@ import torch
 from astromodal_tokenizers.apertures import impose_flux, ring_flux, ring_weights
 from astromodal_tokenizers.autoencoder import Autoencoder
 from astromodal_tokenizers.prefetching import Prefetch
+from astromodal_tokenizers.train.images import fit_flux_bins
 
 
 @pytest.mark.parametrize("radius_px", [1.0, 2.73, 5.45])
@@ -43,6 +44,18 @@ def test_an_imposed_flux_is_there_and_other_rings_stay():
     wanted[0, 0, 0] = before[0, 0, 0]
     assert np.allclose(ring_flux(images, rings), wanted, rtol=1e-4)
     assert np.array_equal(images[:, :, :8], outside)
+
+
+def test_codes_of_fluxes_resolve_faint_ones_by_the_noise_and_bright_ones_by_their_size():
+    random = np.random.default_rng(1)
+    flux = random.normal(size=(2, 40_000)) + random.pareto(0.8, size=(2, 40_000))
+    flux = np.where(flux < 1e5, flux, 1.0)
+    bins = fit_flux_bins(flux[0], 2048)
+    error = np.abs(bins.decode(bins.encode(flux[1])) - flux[1])
+    bright = flux[1] > 100.0
+    assert np.mean(error[bright] < 0.02 * flux[1][bright]) > 0.95
+    assert np.sqrt(np.mean(error[~bright] ** 2)) < 0.1
+    assert len(np.unique(bins.encode(flux[1]))) >= 0.9 * bins.size
 
 
 @pytest.mark.parametrize("size_px", [8, 16, 96])

@@ -15,9 +15,9 @@ from astromodal_tokenizers.hypercube import Cube, iter_rows, open_cubes
 from astromodal_tokenizers.quantizers import QUANTIZERS, make_quantizer
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.split import TRAIN
-from astromodal_tokenizers.tokenizers.distortion import attainable_codes
 from astromodal_tokenizers.tokenizers.image import ImageTokenizer
 from astromodal_tokenizers.tokenizers.loading import load_tokenizer
+from astromodal_tokenizers.tokenizers.occupancy import attainable_codes
 from astromodal_tokenizers.tokenizers.spectrum import SpectrumTokenizer
 
 __all__ = ["compare_quantizers"]

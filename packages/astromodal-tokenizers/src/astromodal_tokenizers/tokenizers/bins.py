@@ -21,16 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.normalization import Transform, choose_transform
+from astromodal_tokenizers.tokenizers.density import predicted_means
 from astromodal_tokenizers.tokenizers.edges import (
     FEWEST_TO_EXTEND,
     distant_edges,
     empty_bins,
     laid_edges,
     outer_edges,
-    predicted_means,
     thinned,
     without_distant,
 )
+from astromodal_tokenizers.tokenizers.occupancy import expected_use
 from astromodal_tokenizers.tokenizers.resolution import Need, expected_error
 from astromodal_tokenizers.tokenizers.search import CellTable, cell_table, search_kernel
 
@@ -48,10 +49,12 @@ _EMPTY = 0.1
 _ATTEMPTS = 4
 # Bins follow the quantiles as far as the error to expect stays below this part of the measurement
 # error, or without one, of the standard deviation: bins elsewhere are rarely used.
-_TARGET = 0.3
+_TARGET = 0.2
 _TARGET_OF_SPREAD = 0.01
-# Halvings of the range in which the least effort is sought.
-_HALVINGS = 4
+# They follow them farther if values to come would otherwise use less than this share of the codes.
+_LEAST_USE = 0.92
+# Halvings of the range in which the effort is sought.
+_HALVINGS = 5
 # The mean of so many values is as good as any other guess.
 _MANY_IN_BIN = 3
 # More values for each code tell no more about where to put its edges.
@@ -246,9 +249,12 @@ def fit_bins(
         inner = scale.forward(lay(effort, spare))
         return expected_error(*known, inner, need) <= target
 
+    def is_used(effort: float) -> bool:
+        return expected_use(*known, scale.forward(lay(effort, spare))) >= _LEAST_USE
+
     # Quantiles alone leave nothing to weigh: wide gaps are divided as far as is allowed.
     settled = whole or classes or quantile_share == 1.0 or len(known[0]) < 2
-    effort = 1.0 if settled else _least_effort(is_fine)
+    effort = 1.0 if settled else _effort(is_fine, is_used)
     for _ in range(_ATTEMPTS):
         edges = lay(effort, spare)
         excess = empty_bins(edges, ordered) - most_empty
@@ -258,15 +264,19 @@ def fit_bins(
     return _represented(edges, ordered, scale, None if whole or classes else body)
 
 
-def _least_effort(is_fine: Callable[[float], bool]) -> float:
-    """The least effort from 0, quantiles alone, to 1 that is fine, in steps; 1 if none is."""
-    if is_fine(0.0):
-        return 0.0
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
+def _effort(is_fine: Callable[[float], bool], is_used: Callable[[float], bool]) -> float:
+    """The least effort from 0, quantiles alone, to 1 that is fine, as far as codes are used."""
+    low, high = 0.0, 0.0 if is_fine(0.0) else 1.0
+    for _ in range(_HALVINGS if high else 0):
         middle = (low + high) / 2.0
         low, high = (low, middle) if is_fine(middle) else (middle, high)
-    return high
+    if is_used(high):
+        return high
+    low = 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if is_used(middle) else (low, middle)
+    return low
 
 
 def _represented(edges: Float, ordered: Float, scale: Transform, body: Float | None) -> Bins:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.tokenizers.bins import MISSING
+from astromodal_tokenizers.tokenizers.occupancy import attainable_codes
 
-__all__ = ["Block", "attainable_codes"]
+__all__ = ["Block"]
 
 # Sizes of errors are counted in steps of this part of a power of ten, from the least to the most.
 _STEPS, _LEAST, _MOST = 200, -6, 6
@@ -109,8 +110,8 @@ class Block:
         """Share of the codes that occur on any source, held out or not."""
         return float(((self.counts + self.other_counts) > 0).mean())
 
-    def held_out_use(self) -> float:
-        """Codes that occur on held-out sources, relative to `attainable_codes`.
+    def held_out_codes(self) -> tuple[int, float]:
+        """Codes that occur on held-out sources, and `attainable_codes` (int, float).
 
         Codes of values that many sources share, such as the zero of a count, take many tokens
         however good the codebook is. They and their tokens are not part of the comparison.
@@ -121,8 +122,12 @@ class Block:
             common = self.taught > _COMMON * self.taught.sum() / self.size
             taught = float(self.taught[~common].sum())
         rest = self.counts[~common]
-        used = int((rest > 0).sum())
         expected = attainable_codes(len(rest), int(rest.sum()), taught) if len(rest) else 0.0
+        return int((rest > 0).sum()), expected
+
+    def held_out_use(self) -> float:
+        """The codes that `held_out_codes` counts, relative to those attainable."""
+        used, expected = self.held_out_codes()
         return min(1.0, used / expected) if expected else 1.0
 
     def record(self) -> dict[str, Any]:
@@ -153,29 +158,3 @@ class Block:
             "codebook_use_held_out": self.held_out_use() if tokens else None,
             "perplexity": float(np.exp(-(share * np.log(share)).sum())) if tokens else None,
         }
-
-
-def attainable_codes(size: int, tokens: int, taught: float = math.inf) -> float:
-    """Codes that so many tokens would use on average with the best codebook.
-
-    Few tokens cannot use many codes: the use of a codebook is measured against this number, which
-    is the size of the codebook as soon as there are several tokens for each code.
-
-    Parameters
-    ----------
-    size : int
-        Number of codes.
-    tokens : int
-    taught : float
-        Values that the codebook was learned from. Of few values even the quantiles are uncertain:
-        the chances of the codes then follow a beta distribution about their mean.
-
-    Returns
-    -------
-    float
-        ``size * (1 - (1 + tokens / taught) ** (-taught / size))``, and its limit
-        ``size * (1 - exp(-tokens / size))``.
-    """
-    if taught < math.inf:
-        return -size * math.expm1(-taught / size * math.log1p(tokens / taught)) if taught else 0.0
-    return -size * math.expm1(-tokens / size)

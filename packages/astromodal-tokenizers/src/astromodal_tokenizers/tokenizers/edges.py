@@ -1,11 +1,10 @@
 """Where the edges of bins lie: by quantiles and errors inside, and beyond what was seen.
 
-Between two neighbours of a sorted sample there lies the same share of all values to come, so that a
-gap of width g has the density 1 / g. Bins that make the squared error smallest have a density that
-goes with the cube root of that of the values (Panter & Dite 1951, Proc. IRE 39, 44): a gap then
-holds a number of edges that goes with g^(2/3), below one where values lie dense, and more than one
-in gaps so wide that a bin of each neighbour would be too coarse. The bins that this leaves without
-values in wide gaps are bounded in number, since codes are there to be used.
+Bins that make the squared error smallest have a density that goes with the cube root of that of the
+values (Panter & Dite 1951, Proc. IRE 39, 44). A gap between two neighbours of a sorted sample then
+holds a number of edges below one where values lie dense, and more than one in gaps so wide that a
+bin of each neighbour would be too coarse. The bins that this leaves without values in wide gaps are
+bounded in number, since codes are there to be used.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.normalization import Transform
+from astromodal_tokenizers.tokenizers.density import smoothed_density
 from astromodal_tokenizers.tokenizers.resolution import Need
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "empty_bins",
     "laid_edges",
     "outer_edges",
-    "predicted_means",
     "thinned",
     "without_distant",
 ]
@@ -195,7 +194,7 @@ def _numbers(
 ) -> NDArray[np.int64]:
     """Edges of each gap."""
     even = quantile_share * count * taught / taught.sum()
-    finest = np.cbrt(taught * width**2)
+    finest = np.cbrt(smoothed_density(width, taught)) * width
     finest *= count / max(float(finest.sum()), np.finfo(np.float64).tiny)
 
     def wanted(factor: float) -> Float:
@@ -247,41 +246,3 @@ def empty_bins(edges: Float, ordered: Float) -> int:
     """Bins without a value."""
     bounds = np.concatenate([[0], np.searchsorted(ordered, edges, side="left"), [len(ordered)]])
     return int((np.diff(bounds) == 0).sum())
-
-
-def predicted_means(place: Float, counts: NDArray[np.int64], inner: Float) -> Float:
-    """Means of the values to come in each bin, if they lie evenly in each gap.
-
-    Parameters
-    ----------
-    place : ndarray of float64, shape (m,)
-        Distinct values, rising.
-    counts : ndarray of int64, shape (m,)
-        How often each occurs.
-    inner : ndarray of float64, shape (size - 1,)
-        Edges, rising.
-
-    Returns
-    -------
-    ndarray of float64, shape (size,)
-        NaN for bins outside the range of the values.
-    """
-    origin = place[len(place) // 2]
-    x = place - origin
-    rank = np.cumsum(counts) - counts / 2.0
-    steps = np.diff(rank)
-    moment = np.concatenate([[0.0], np.cumsum(steps * (x[1:] + x[:-1]) / 2.0)])
-    edges = np.clip(inner - origin, x[0], x[-1])
-    bounds = np.concatenate([x[:1], edges, x[-1:]])
-    if len(x) < 2:
-        return np.full(len(inner) + 1, np.nan)
-    row = np.clip(np.searchsorted(x, bounds, side="right") - 1, 0, len(x) - 2)
-    part = (bounds - x[row]) / np.diff(x)[row] * steps[row]
-    summed = rank[row] + part
-    first = moment[row] + part * (bounds + x[row]) / 2.0
-    number = np.diff(summed)
-    mean = np.divide(
-        np.diff(first), number, out=np.full(len(number), np.nan), where=number > 1e-9 * rank[-1]
-    )
-    # Sums of many values round: a mean stays within its bin.
-    return np.asarray(np.clip(mean, bounds[:-1], bounds[1:]) + origin)

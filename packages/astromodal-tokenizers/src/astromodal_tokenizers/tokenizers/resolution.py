@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astromodal_tokenizers.normalization import Transform
+from astromodal_tokenizers.tokenizers.density import expected_ranks
 
 __all__ = ["Need", "expected_error"]
 
@@ -55,8 +56,7 @@ def expected_error(
 ) -> float:
     """Root mean square of the error to expect of values to come.
 
-    Of these the same share lies between any two neighbours of those that taught. An interval of
-    width w that is represented by its middle has the mean squared error w^2 / 12.
+    An interval of width w that is represented by its middle has the mean squared error w^2 / 12.
 
     Parameters
     ----------
@@ -75,6 +75,6 @@ def expected_error(
     """
     edges = inner[(inner > place[0]) & (inner < place[-1])]
     bounds = np.concatenate([place[:1], edges, place[-1:]])
-    rank = np.interp(bounds, place, np.cumsum(counts) - counts / 2.0)
+    rank = np.interp(bounds, place, expected_ranks(place, counts))
     width = np.diff(bounds if need is None else need.units(bounds))
     return float(np.sqrt(np.sum(np.diff(rank) * width**2) / (12.0 * (rank[-1] - rank[0]))))

@@ -21,6 +21,8 @@ __all__ = ["fit_scalars"]
 logger = logging.getLogger(__name__)
 
 _VALUES_PER_CODE = 1
+# A message names so many columns.
+_NAMED = 8
 
 
 def fit_scalars(
@@ -84,12 +86,10 @@ def fit_scalars(
         logger.warning(
             "left out, with fewer than %d values to learn from: %s",
             settings.min_values,
-            ", ".join(scarce),
+            _some(scarce),
         )
     if small:
-        logger.info(
-            "fewer than %d codes, as there are few values: %s", settings.bins, ", ".join(small)
-        )
+        logger.info("fewer than %d codes, as there are few values: %s", settings.bins, _some(small))
     if not columns:
         raise InputError(
             cubes[0].path,
@@ -99,3 +99,9 @@ def fit_scalars(
         )
     logger.info("scalar: %d columns", len(columns))
     return ScalarTokenizer(columns)
+
+
+def _some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -17,15 +17,11 @@ from astromodal_tokenizers.quantizers import FEWEST_PER_CODE, make_quantizer, su
 from astromodal_tokenizers.reservoir import Reservoir
 from astromodal_tokenizers.split import TRAIN
 from astromodal_tokenizers.tokenizers.bins import Bins, fit_bins
-from astromodal_tokenizers.tokenizers.spectrum import (
-    SpectrumGroup,
-    SpectrumTokenizer,
-    measure,
-    scale_of,
-)
+from astromodal_tokenizers.tokenizers.measured import measure, scale_of
+from astromodal_tokenizers.tokenizers.spectrum import SpectrumGroup, SpectrumTokenizer
 from astromodal_tokenizers.xp import N_COEFFICIENTS
 
-__all__ = ["fit_spectra"]
+__all__ = ["codebook_size", "fit_spectra"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +31,11 @@ _FEWEST_SPECTRA = 2
 _FEWEST_VECTORS = 4
 # One code in so many is for pixels farther from the level than those that teach.
 _CODES_PER_OUTER = 32
-# Epochs of a light curve are alike: so many teach one code.
-_EPOCHS_PER_CODE = 16
 _FEWEST_LEVELS = 64
+# Epochs of a light curve are alike: together they teach about one code. Few curves teach so many
+# codes at most, each from so many epochs.
+_CODES_OF_FEW_CURVES = 128
+_EPOCHS_PER_CODE = 16
 # Bright levels may be coarser than the noise: to this share of them.
 _LEVEL_ERROR = 0.01
 
@@ -127,10 +125,9 @@ def _fit_group(
         # A patch teaches if every pixel of it is valid.
         sample.add(vectors[group.patches(spectra.valid).all(axis=2)])
     vectors = sample.items()
-    taught = len(vectors) // (_EPOCHS_PER_CODE // FEWEST_PER_CODE if curve else 1)
-    size = _codebook_size(settings, taught, len(vectors), modality.name)
-    if size is None:
+    if len(vectors) < _FEWEST_VECTORS:
         return None
+    size = codebook_size(settings, modality, len(vectors), scales.spectra)
     group.quantizer = make_quantizer(
         settings.quantizer,
         size,
@@ -142,16 +139,33 @@ def _fit_group(
     return group
 
 
-def _codebook_size(settings: SpectrumSettings, taught: int, vectors: int, name: str) -> int | None:
-    """The size that is asked for, or a smaller one if there are few vectors; None for too few."""
-    if vectors < _FEWEST_VECTORS:
-        return None
+def codebook_size(settings: SpectrumSettings, modality: Modality, vectors: int, rows: int) -> int:
+    """How many codes there is enough to learn from.
+
+    Parameters
+    ----------
+    settings : SpectrumSettings
+        With the size that is asked for; a smaller one gives a warning.
+    modality : Modality
+    vectors : int
+        Pixels, patches or epochs that teach; four at least.
+    rows : int
+        Spectra or light curves that they are of.
+
+    Returns
+    -------
+    int
+    """
+    taught, what = vectors, f"{vectors} vectors"
+    if modality.kind == "light_curve":
+        codes = min(vectors // _EPOCHS_PER_CODE, max(rows, _CODES_OF_FEW_CURVES))
+        taught, what = FEWEST_PER_CODE * codes, f"{rows} light curves"
     size = supported_size(settings.codebook_size, max(taught, _FEWEST_VECTORS))
     if size < settings.codebook_size:
         logger.warning(
-            "%s: only %d vectors to learn from: %d codes in place of %d",
-            name,
-            vectors,
+            "%s: only %s to learn from: %d codes in place of %d",
+            modality.name,
+            what,
             size,
             settings.codebook_size,
         )

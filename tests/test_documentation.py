@@ -138,6 +138,16 @@ def test_root_readme_names_every_package(package: Package, root: Path) -> None:
         assert f"`{command}`" in text
 
 
+def test_readme_has_the_sections_of_a_package_page(package: Package) -> None:
+    text = (package.folder / "README.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    wanted = ["Install", "Citation", "Licence"]
+    wanted += ["Three lines", "Input", "Output", "Commands"] if package.commands else []
+    assert [name for name in wanted if name not in sections] == []
+    assert sections[0] == "Install"
+    assert sections[-1] == "Licence"
+
+
 def test_readme_lists_the_verbs(commanding_package: Package, verbs_of: Callable) -> None:
     readme = (commanding_package.folder / "README.md").read_text(encoding="utf-8")
     # Other tables of the page have names of files and columns in their first column.

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,21 @@ def test_mock_is_as_raw_data_are(tmp_path):
     assert header.pixel_scale_arcsec == 0.187
     (again,) = write_mock(tmp_path / "again", plan, progress=False)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_exposures_of_two_seeds_have_two_names(run, tmp_path):
+    small = MockPlan(per_class=2, classes=("GOOD",), n_ccds=1, shape=(128, 128))
+    names = [
+        {path.name for path in write_mock(tmp_path / str(seed), plan, progress=False)}
+        for seed in (0, 1, 42, 2**32 - 1)
+        for plan in [replace(small, seed=seed)]
+    ]
+    assert len(set.union(*names)) == 4 * 2
+    words = ["--per-class", 201, "--ccds", 1, "--ccd-size", "128x128"]
+    status, _, err = run("mock", tmp_path / "many", *words)
+    assert status == 2
+    assert "1005 exposures of one seed" in err
+    assert not (tmp_path / "many").exists()
 
 
 @pytest.mark.parametrize("layout", ["fits.fz", "fits.gz"])

@@ -3,16 +3,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.model.augmentation import forgotten
 from cfht_iqa.model.comparison import compare
 from cfht_iqa.model.cross_validation import folds_of
+from cfht_iqa.model.encoding import PiecewiseLinear
 from cfht_iqa.model.evaluation import score, wilson_interval
 from cfht_iqa.model.files import load_model
 from cfht_iqa.model.inputs import read_inputs
@@ -160,6 +163,53 @@ def test_tiles_that_are_not_looked_at_do_not_matter(inputs, model):
     assert torch.allclose(network(image, hits, numbers, torch.arange(20)), whole, atol=1e-6)
 
 
+def test_bins_hold_even_shares_and_fill_in_order():
+    rng = np.random.default_rng(4)
+    # One number is spread, one is mostly zero, one does not vary.
+    numbers = np.stack([rng.normal(size=800), rng.exponential(size=800), np.full(800, 3.0)], axis=1)
+    numbers[:600, 1] = 0.0
+    numbers = torch.from_numpy(numbers.astype(np.float32))
+    encoding = PiecewiseLinear(3, 4)
+    encoding.fit(numbers)
+    encoding.eval()
+    found = encoding(numbers)
+    assert found.shape == (800, encoding.n_out) == (800, 15)
+    assert torch.isfinite(found).all()
+    filled = found[:, 3:].reshape(800, 3, 4).detach().numpy()
+    edges = np.quantile(numbers[:, 0].numpy(), np.linspace(0, 1, 5))
+    expected = np.clip((numbers[:, :1].numpy() - edges[:-1]) / np.diff(edges), 0, 1)
+    assert filled[:, 0] == pytest.approx(expected, abs=1e-4)
+    assert (filled[:, 0] > 0).sum(axis=0) == pytest.approx([800, 600, 400, 200], abs=2)
+    # A bin is filled before the next; zeros are below all of theirs.
+    assert (np.diff(filled[:, 0], axis=1) <= 1e-6).all()
+    assert filled[:600, 1].max() == 0.0
+    assert PiecewiseLinear(3, 0).eval()(numbers).shape == (800, 3)
+
+
+def test_model_without_bins_is_still_read(model, inputs, tmp_path):
+    """A model of the version before: its description names no bins, its weights lie elsewhere."""
+    for name in ("som.json", "som.safetensors"):
+        (tmp_path / name).write_bytes((model / name).read_bytes())
+    torch.manual_seed(3)
+    sizes = load_model(model).network.configuration
+    network = IqaNetwork(replace(sizes, bins=0)).eval()
+    names = {
+        "statistics_encoding.scale.0.": "statistics_mlp.0.",
+        "statistics_mlp.0.": "statistics_mlp.2.",
+        "statistics_mlp.2.": "statistics_mlp.4.",
+    }
+    state = {}
+    for name, value in network.state_dict().items():
+        old = next((key for key in names if name.startswith(key)), "")
+        state[names.get(old, "") + name.removeprefix(old)] = value
+    save_file(state, tmp_path / "model.safetensors")
+    description = json.loads((model / "model.json").read_text()) | {"schema_version": "1.1"}
+    del description["network"]["bins"]
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    read = load_model(tmp_path).network
+    assert log_probabilities(read, inputs) == pytest.approx(log_probabilities(network, inputs))
+
+
 def test_class_weights_are_inverse_frequencies():
     weights = class_weights([0, 0, 0, 1]).numpy()
     assert weights[1] == pytest.approx(3 * weights[0])
@@ -250,7 +300,8 @@ def test_baselines_and_cross_validation(run_json, model, tables):
     assert status == 0
     assert set(result["baselines"]) == {
         *("majority", "exptime", "thresholds", "gradient_boosting"),
-        *("pixels_only", "hits_only", "pixels_and_hits", "gradient_boosting_statistics"),
+        *("pixels_only", "hits_only", "pixels_and_hits"),
+        *("gradient_boosting_exposure", "gradient_boosting_statistics"),
     }
     gain = result["baselines"]["majority"]["network_against_it"]
     majority = result["baselines"]["majority"]["accuracy"]

@@ -14,10 +14,11 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.ndimage import gaussian_filter, label
 from scipy.spatial import cKDTree
 
+from cfht_iqa.cutouts import cutouts_at
 from cfht_iqa.extraction import ExtractionSettings, extract_ccd
 from cfht_iqa.ldac import read_tables
 from cfht_iqa.megacam import iterate_ccds, read_exposure
-from cfht_iqa.quality import cutouts_at, measure_quality
+from cfht_iqa.quality import measure_quality
 
 pytestmark = pytest.mark.real
 
@@ -130,7 +131,7 @@ def test_width_is_that_of_a_fit(altered):
     assert len(chosen) > 50
     y, x = np.mgrid[:25, :25] - 12.0
     widths = []
-    for stamp in cutouts_at(pixels, *places[chosen].T).astype(float):
+    for stamp in cutouts_at(pixels, *places[chosen].T, 12).astype(float):
         start = Gaussian2D(np.ptp(stamp), 0.0, 0.0, 1.5, 1.5) + Const2D(np.median(stamp))
         fit = TRFLSQFitter()(start, x, y, stamp)
         widths.append(2.3548 * np.sqrt(fit.x_stddev_0 * fit.y_stddev_0) * EMMI_SCALE)

@@ -63,7 +63,7 @@ class SplitSection(_Section):
 class TrainSection(_Section):
     """How the network is trained; see `Training`."""
 
-    epochs: Count = 60
+    epochs: Count = 30
     patience: Count = 15
 
 

@@ -174,7 +174,9 @@ def _finished(exposure: ExposureHeader, extracting: Extracting) -> dict[str, Any
     with open_fits(path) as file:
         header = file.header(0)
         names = {info.name for info in file.hdus}
-    wanted = [f"{key} = {json.dumps(value)}" for key, value in _recorded(extracting).items()]
+    wanted = [
+        f"{key} = {json.dumps(value)}" for key, value in extracting.settings.as_json().items()
+    ]
     same = (
         header.get("INSIZE") == now["size"]
         and header.get("INSHA") == now["sample_sha256"]
@@ -192,10 +194,6 @@ def _finished(exposure: ExposureHeader, extracting: Extracting) -> dict[str, Any
     states = {table.ccd: str(table.header.get("CCDSTATE", "alive")) for table in tables}
     count = sum(table.rows.num_rows for table in tables)
     return _description(exposure, path, states, count, skipped=True)
-
-
-def _recorded(extracting: Extracting) -> dict[str, Any]:
-    return extracting.settings.as_json()
 
 
 def _description(
@@ -264,7 +262,7 @@ class _Run:
             exposure,
             ordered,
             layout=self._extracting.layout,
-            settings=_recorded(self._extracting),
+            settings=self._extracting.settings.as_json(),
             fingerprint=fingerprint(exposure.path),
             overwrite=self._extracting.overwrite,
         )

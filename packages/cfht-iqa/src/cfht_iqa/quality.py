@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cfht_iqa.ccd_state import CcdState
+from cfht_iqa.cutouts import cutouts_at, is_inside
 from cfht_iqa.extraction.settings import SATURATED, TRUNCATED, Sources
 from cfht_iqa.repeated_images import PairOffsets, pair_offsets, repetition
+from cfht_iqa.sky_background import measure_background
 
 __all__ = [
     "LEAST_SHAPES",
     "MEDIAN_ERROR",
     "CcdQuality",
-    "cutouts_at",
-    "is_inside",
     "measure_quality",
     "trail_length",
 ]
@@ -37,9 +37,6 @@ _LEAST_VARIANCE_PX2: Final = 0.36
 LEAST_SHAPES: Final = 4
 # Standard error of a median over that of a mean, for normal distributions: sqrt(pi / 2).
 MEDIAN_ERROR: Final = 1.2533
-# The background is measured on so many blocks per axis, from about so many pixels in all.
-_BLOCKS: Final = 8
-_SAMPLE_PX: Final = 200_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,38 +112,6 @@ def trail_length(stretch_arcsec2: float) -> float:
     return math.sqrt(12.0 * max(stretch_arcsec2, 0.0))
 
 
-def cutouts_at(
-    pixels: npt.NDArray[np.float32], x: Floats, y: Floats, half: int = _HALF
-) -> npt.NDArray[np.float32]:
-    """Cut squares out of an image.
-
-    Parameters
-    ----------
-    pixels : ndarray of float32, shape (n_y, n_x)
-        The image.
-    x, y : ndarray of float64, shape (n,)
-        1-based positions; the middle pixel is ``floor(x - 0.5)``, 0-based. All squares are inside.
-    half : int, optional
-        Pixels on either side of the middle one.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, 2 half + 1, 2 half + 1)
-    """
-    steps = np.arange(-half, half + 1)
-    column, row = np.floor(x - 0.5).astype(int), np.floor(y - 0.5).astype(int)
-    return pixels[(row[:, None] + steps)[:, :, None], (column[:, None] + steps)[:, None, :]]
-
-
-def is_inside(
-    shape: tuple[int, int], x: Floats, y: Floats, half: int = _HALF
-) -> npt.NDArray[np.bool_]:
-    """Whether the middle pixel is at least `half` pixels from every edge."""
-    column, row = np.floor(x - 0.5), np.floor(y - 0.5)
-    across = (column >= half) & (column <= shape[1] - 1 - half)
-    return across & (row >= half) & (row <= shape[0] - 1 - half)
-
-
 def measure_quality(
     pixels: npt.NDArray[np.float32],
     sources: Sources,
@@ -175,7 +140,7 @@ def measure_quality(
     CcdQuality
     """
     count = len(sources["X_IMAGE"])
-    background = _background(pixels, 0.0 if math.isnan(bias_adu) else bias_adu, state)
+    background = measure_background(pixels, 0.0 if math.isnan(bias_adu) else bias_adu, state)
     if not count:
         return CcdQuality(count, **background)
     shapes = _measured_shapes(pixels, sources)
@@ -212,9 +177,9 @@ class _Shapes:
 
 def _measured_shapes(pixels: npt.NDArray[np.float32], sources: Sources) -> _Shapes:
     x, y, area = sources["X_IMAGE"], sources["Y_IMAGE"], sources["ISO0"]
-    chosen = np.flatnonzero(is_inside(pixels.shape, x, y))
+    chosen = np.flatnonzero(is_inside(pixels.shape, x, y, _HALF))
     chosen = chosen[np.argsort(-area[chosen], kind="stable")][:_MOST_SOURCES]
-    stamps = cutouts_at(pixels, x[chosen], y[chosen])
+    stamps = cutouts_at(pixels, x[chosen], y[chosen], _HALF)
     stamps = stamps - sources["BACKGROUND"][chosen, None, None].astype(np.float32)
     stamps = np.nan_to_num(stamps, nan=0.0)
     core = stamps[:, _HALF - 3 : _HALF + 4, _HALF - 3 : _HALF + 4]
@@ -281,43 +246,3 @@ def _spread(values: Floats) -> float:
     """Standard deviation of a normal distribution with the same inner 68 %."""
     low, high = np.percentile(values, (15.87, 84.13))
     return float(high - low) / 2.0
-
-
-def _background(
-    pixels: npt.NDArray[np.float32], bias_adu: float, state: CcdState | None
-) -> dict[str, Any]:
-    # Medians over blocks of the sky, not at sources, of which a short exposure has few.
-    stride = max(1, math.isqrt(pixels.size // _SAMPLE_PX))
-    sample = pixels[::stride, ::stride].copy()
-    if state is not None:
-        sample[:, state.dead_columns(sample.shape[1])] = np.nan
-    edges = [np.linspace(0, size, _BLOCKS + 1).astype(int) for size in sample.shape]
-    level = np.full((_BLOCKS, _BLOCKS), np.nan)
-    for row in range(_BLOCKS):
-        for column in range(_BLOCKS):
-            block = sample[
-                edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]
-            ]
-            block = block[np.isfinite(block)]
-            if block.size:
-                level[row, column] = np.median(block)
-    known = level[np.isfinite(level)]
-    if not known.size:
-        return {}
-    middle = float(np.median(known))
-    sky = max(middle - bias_adu, 1.0)
-    low, high = np.percentile(known, (5.0, 95.0))
-    halves = [half[np.isfinite(half)] for half in np.hsplit(level, 2)]
-    step = math.nan
-    if all(half.size for half in halves):
-        step = float(np.median(halves[1]) - np.median(halves[0]))
-    differences = np.abs(np.diff(sample, axis=1))
-    differences = differences[np.isfinite(differences)]
-    # Of a normal distribution, the median of |difference| of two is 0.6745 sqrt(2) sigma.
-    noise = float(np.median(differences)) / 0.9539 if differences.size else math.nan
-    return {
-        "background": middle,
-        "background_range": float(high - low) / sky,
-        "background_step": step / sky,
-        "background_sigma": float(high - low) / max(noise, 0.3),
-    }

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from astro_common.parquet import described
+from cfht_iqa.cutouts import cutouts_at, is_inside
 from cfht_iqa.features import Scaling
-from cfht_iqa.quality import cutouts_at, is_inside
 from cfht_iqa.som.files import TrainedMap
 
 __all__ = ["CUTOUT_PX", "FILE_NAME", "PICKS", "CcdSources", "Representative", "choose", "schema"]

@@ -48,7 +48,7 @@ def add_parser(verbs: Any) -> None:
     add_tables(parser)
     parser.add_argument("--som", type=Path, required=True, metavar="DIR", help="folder of the map")
     add_output(parser, "DIR", "folder of the model")
-    parser.add_argument("--epochs", type=positive_int, default=60, metavar="N", help="at most (60)")
+    parser.add_argument("--epochs", type=positive_int, default=30, metavar="N", help="at most (30)")
     parser.add_argument("--patience", type=positive_int, default=15, metavar="N", help="(15)")
     inputs = parser.add_mutually_exclusive_group()
     inputs.add_argument("--pixels-only", action="store_true", help="image alone")

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import OutputError
+from astro_common.errors import ConfigurationError, OutputError
 from astro_common.jobs import run_units
 from cfht_iqa import __version__
 from cfht_iqa.classes import CLASSES
@@ -33,7 +33,9 @@ from cfht_iqa.mock.profiles import StampBank
 __all__ = ["FORMATS", "MockPlan", "write_mock"]
 
 FORMATS: Final = ("fits", "fits.fz", "fits.gz")
-_FIRST_NUMBER: Final = 9_000_000
+# Of the first exposure of seed 0; each seed has a thousand numbers of its own.
+_FIRST_NUMBER: Final = 9_038_000
+_PER_SEED: Final = 1000
 # Rounds of the five classes in an observing run; each round is a night.
 _PER_RUN: Final = 3
 _FIRST_MJD: Final = 52930.25
@@ -116,7 +118,8 @@ def write_mock(
     folder : Path
         Made if it is not there.
     plan : MockPlan
-        What is to be made; the files are the same for the same plan.
+        What is to be made; the files are the same for the same plan, and named otherwise for
+        another seed.
     workers, scheduler
         See `astro_common.jobs.run_units`.
     overwrite, progress : bool
@@ -129,13 +132,23 @@ def write_mock(
 
     Raises
     ------
+    ConfigurationError
+        If more than 1000 exposures are to be made of one seed.
     OutputError
         If a file exists or cannot be written.
     """
+    if len(plan.classes) * plan.per_class > _PER_SEED:
+        raise ConfigurationError(
+            "--per-class",
+            f"{len(plan.classes) * plan.per_class} exposures of one seed",
+            f"at most {_PER_SEED}",
+            "make the others with another --seed",
+        )
     folder.mkdir(parents=True, exist_ok=True)
+    first = _FIRST_NUMBER + plan.seed * _PER_SEED
     generator = np.random.default_rng(plan.seed)
-    # Numbers of different seeds do not meet.
-    first = _FIRST_NUMBER + int(generator.integers(0, 900)) * 1000
+    # Numbers were drawn once; without this draw, conditions of a seed would not be what they were.
+    generator.integers(900)
     units: dict[str, Any] = {}
     for label in [*plan.classes] * plan.per_class:
         number = first + len(units)
@@ -225,7 +238,8 @@ def _primary_header(header: fits.Header, unit: _Unit) -> None:
     header["OBJECT"] = f"mock {conditions.label}"
     header["FILENAME"] = f"{unit.number}o"
     header["EXPNUM"] = unit.number
-    header["RUNID"] = f"mock{(unit.number % 1000) // (_PER_RUN * len(CLASSES)):02d}"
+    run, _, _ = _night(unit.number)
+    header["RUNID"] = f"mock{run:02d}"
     header["MJD-OBS"] = (_mjd(unit.number), "[d] start of the exposure, UTC")
     start = Time(header["MJD-OBS"], format="mjd").isot
     header["DATE-OBS"], header["UTC-OBS"] = start.split("T")
@@ -236,9 +250,14 @@ def _primary_header(header: fits.Header, unit: _Unit) -> None:
     header["NEXTEND"] = unit.plan.n_ccds
 
 
+def _night(number: int) -> tuple[int, int, int]:
+    """Observing run of an exposure, night in the run, and place in the night."""
+    night, place = divmod((number - _FIRST_NUMBER) % _PER_SEED, len(CLASSES))
+    return *divmod(night, _PER_RUN), place
+
+
 def _mjd(number: int) -> float:
-    night, place = divmod(number % 1000, len(CLASSES))
-    run, night = divmod(night, _PER_RUN)
+    run, night, place = _night(number)
     return round(_FIRST_MJD + 25.0 * run + night + 0.015 * place, 6)
 
 

@@ -11,11 +11,11 @@ from astro_common.errors import InputError
 from astro_common.provenance import provenance
 from cfht_iqa.extraction.settings import ExtractionSettings
 from cfht_iqa.model.domain import domain_of
-from cfht_iqa.model.files import TrainedModel, check_model_free, save_model
+from cfht_iqa.model.files import MODEL_NAMES, TrainedModel, save_model
 from cfht_iqa.model.inputs import CcdInputs, read_inputs
 from cfht_iqa.model.training import Training, fit_network
 from cfht_iqa.representatives import FILE_NAME
-from cfht_iqa.som.files import TrainedMap, load_map
+from cfht_iqa.som.files import TrainedMap, check_free, load_map
 from cfht_iqa.summary import SUMMARY_NAME
 
 __all__ = ["build_model", "checked_inputs", "extraction_of"]
@@ -61,7 +61,7 @@ def build_model(
     OutputError
         If a model exists or cannot be written.
     """
-    check_model_free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, names=MODEL_NAMES)
     trained_map = load_map(som)
     inputs, notes = checked_inputs(representatives, trained_map)
     main = {exposure: names[0] for exposure, names in labels.items()}

@@ -13,17 +13,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from astro_common.atomic import atomic_path
-from astro_common.errors import InputError, OutputError
+from astro_common.errors import InputError
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.extraction.settings import ExtractionSettings
 from cfht_iqa.model.domain import Domain
 from cfht_iqa.model.network import IqaNetwork, NetworkConfiguration
-from cfht_iqa.som.files import MAP_NAMES, TrainedMap, load_map, save_map
+from cfht_iqa.som.files import MAP_NAMES, TrainedMap, check_free, load_map, save_map
 
-__all__ = ["MODEL_NAMES", "TrainedModel", "check_model_free", "load_model", "save_model"]
+__all__ = ["MODEL_NAMES", "TrainedModel", "load_model", "save_model"]
 
-SCHEMA_VERSION: Final = "1.1"
-MODEL_NAMES: Final = ("model.safetensors", "model.json")
+SCHEMA_VERSION: Final = "1.2"
+# Where weights of models of version 1.1, without bins, have gone.
+_MOVED: Final = {
+    "statistics_mlp.0.": "statistics_encoding.scale.0.",
+    "statistics_mlp.2.": "statistics_mlp.0.",
+    "statistics_mlp.4.": "statistics_mlp.2.",
+}
+_WEIGHTS_NAME, _DESCRIPTION_NAME = "model.safetensors", "model.json"
+MODEL_NAMES: Final = (_WEIGHTS_NAME, _DESCRIPTION_NAME, *MAP_NAMES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +66,6 @@ class TrainedModel:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_model_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` if a model is in the folder and may not be replaced."""
-    for name in (*MODEL_NAMES, *MAP_NAMES):
-        if (folder / name).exists() and not overwrite:
-            raise OutputError(
-                folder / name, "the file exists", action="give --overwrite to replace it"
-            )
-
-
 def save_model(model: TrainedModel, folder: Path, *, overwrite: bool = False) -> None:
     """Write a model.
 
@@ -85,7 +83,7 @@ def save_model(model: TrainedModel, folder: Path, *, overwrite: bool = False) ->
     OutputError
         If a file exists or cannot be written.
     """
-    check_model_free(folder, overwrite=overwrite)
+    check_free(folder, overwrite=overwrite, names=MODEL_NAMES)
     save_map(model.trained_map, folder, overwrite=overwrite)
     state = {name: value.contiguous() for name, value in model.network.state_dict().items()}
     description = {
@@ -100,9 +98,9 @@ def save_model(model: TrainedModel, folder: Path, *, overwrite: bool = False) ->
         "domain": model.domain.as_json(),
         "training": dict(model.record),
     }
-    with atomic_path(folder / MODEL_NAMES[0], overwrite=overwrite) as partial:
+    with atomic_path(folder / _WEIGHTS_NAME, overwrite=overwrite) as partial:
         partial.write_bytes(save(state))
-    with atomic_path(folder / MODEL_NAMES[1], overwrite=overwrite) as partial:
+    with atomic_path(folder / _DESCRIPTION_NAME, overwrite=overwrite) as partial:
         partial.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
@@ -123,10 +121,11 @@ def load_model(folder: Path) -> TrainedModel:
     InputError
         If a file is missing, damaged, or the files do not agree.
     """
-    path, weights = folder / MODEL_NAMES[1], folder / MODEL_NAMES[0]
+    path, weights = folder / _DESCRIPTION_NAME, folder / _WEIGHTS_NAME
     try:
         description = json.loads(path.read_bytes())
-        network = IqaNetwork(NetworkConfiguration(**description["network"]))
+        is_old = "bins" not in description["network"]
+        network = IqaNetwork(NetworkConfiguration(**{"bins": 0, **description["network"]}))
         extraction = ExtractionSettings(**description["extraction"])
         if tuple(description["classes"]) != CLASSES:
             raise ValueError(f"classes {description['classes']}")
@@ -143,6 +142,8 @@ def load_model(folder: Path) -> TrainedModel:
     trained_map = load_map(folder)
     try:
         state: dict[str, torch.Tensor] = load_file(weights)
+        if is_old:
+            state = {_moved(name): value for name, value in state.items()}
         network.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(weights, f"cannot be read ({error})", "the weights of a model") from error
@@ -151,3 +152,10 @@ def load_model(folder: Path) -> TrainedModel:
         raise InputError(path, "a network for another map", f"the map in {folder}")
     network.eval()
     return TrainedModel(network, trained_map, extraction, pick, seed, *numbers, domain, record)
+
+
+def _moved(name: str) -> str:
+    for old, new in _MOVED.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -6,7 +6,7 @@ Input 1 is the representative image. Input 2 is the hits, and the statistics of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from cfht_iqa.quality import CcdQuality
 from cfht_iqa.repeated_images import N_CELLS, PairOffsets
 from cfht_iqa.representatives import CUTOUT_PX, Representative
 
-__all__ = ["CcdInputs", "inputs_of", "read_inputs", "read_measures"]
+__all__ = ["CcdInputs", "exposures_of", "inputs_of", "read_inputs", "read_measures"]
 
 _FIELDS: Final = tuple(CcdQuality(0).as_json())
 
@@ -161,10 +161,7 @@ def read_inputs(path: Path) -> tuple[CcdInputs, dict[str, Any]]:
     images = lists("image", np.float32).reshape(table.num_rows, CUTOUT_PX, -1)
     x, y, level = (lists(f"cutout_{name}", np.float64) for name in ("x", "y", "background"))
     measures = read_measures(path.with_name("summary.parquet"))
-    by_exposure: dict[str, list[CcdQuality]] = {}
-    for (exposure, _), row_measures in measures.items():
-        by_exposure.setdefault(exposure, []).append(row_measures)
-    wholes = {exposure: exposure_numbers(ccds) for exposure, ccds in by_exposure.items()}
+    wholes = {exposure: exposure_numbers(ccds) for exposure, ccds in exposures_of(measures).items()}
     names = zip(table["exposure"].to_pylist(), table["ccd"].to_pylist(), strict=True)
     numbers = []
     for row, name in enumerate(names):
@@ -215,6 +212,16 @@ def read_measures(path: Path) -> dict[tuple[str, str], CcdQuality]:
         (row["exposure"], row["ccd"]): _quality(row, own)
         for row, own in zip(rows, counts, strict=True)
     }
+
+
+def exposures_of(
+    measures: Mapping[tuple[str, str], CcdQuality],
+) -> dict[str, list[CcdQuality]]:
+    """Gather what `read_measures` returned by exposure."""
+    gathered: dict[str, list[CcdQuality]] = {}
+    for (exposure, _), measured in measures.items():
+        gathered.setdefault(exposure, []).append(measured)
+    return gathered
 
 
 def _quality(row: dict[str, Any], counts: npt.NDArray[np.int32]) -> CcdQuality:

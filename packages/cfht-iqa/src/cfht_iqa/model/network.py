@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cfht_iqa.classes import CLASSES
+from cfht_iqa.model.encoding import PiecewiseLinear
 from cfht_iqa.model.statistics import N_STATISTICS
 from cfht_iqa.representatives import CUTOUT_PX
 
@@ -32,6 +33,8 @@ class NetworkConfiguration:
         Of the first convolution.
     hidden : int
         Width of the layers that follow.
+    bins : int
+        Into which each statistic is cut; see `PiecewiseLinear`.
     dropout : float
         Share of the values that are left out in training.
     use_image, use_hits, use_statistics : bool
@@ -42,6 +45,7 @@ class NetworkConfiguration:
     n_nodes: int
     channels: int = 12
     hidden: int = 48
+    bins: int = 8
     dropout: float = 0.3
     use_image: bool = True
     use_hits: bool = True
@@ -85,13 +89,10 @@ class IqaNetwork(nn.Module):
             nn.ReLU(),
             nn.Dropout(configuration.dropout),
         )
+        self.statistics_encoding = PiecewiseLinear(N_STATISTICS, configuration.bins)
         self.statistics_mlp = nn.Sequential(
-            nn.BatchNorm1d(N_STATISTICS),
-            # What is rarer than in training shall not outweigh all the rest.
-            nn.Hardtanh(-4.0, 4.0),
-            nn.Linear(N_STATISTICS, hidden),
+            nn.Linear(self.statistics_encoding.n_out, hidden),
             nn.ReLU(),
-            # A second layer makes a limit sharp: what parts the classes is often one number.
             nn.Linear(hidden, hidden),
             nn.ReLU(),
         )
@@ -132,7 +133,7 @@ class IqaNetwork(nn.Module):
             # Shares are small numbers; the root spreads them, and keeps zero at zero.
             parts.append(self.hits_mlp(hits.clamp(min=0.0).sqrt()))
         if self.configuration.use_statistics:
-            parts.append(self.statistics_mlp(statistics))
+            parts.append(self.statistics_mlp(self.statistics_encoding(statistics)))
         logits: Tensor = self.head(torch.cat(parts, dim=1))
         return logits
 

@@ -35,6 +35,9 @@ __all__ = ["Fitted", "Training", "class_weights", "fit_network", "log_probabilit
 logger = logging.getLogger(__name__)
 
 _BATCH: Final = 16
+# Bins of each statistic: so fine that a limit is sharp, so coarse that noise does not make one.
+_MOST_BINS: Final = 8
+_EXPOSURES_PER_BIN: Final = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Training:
         Which inputs the network has.
     """
 
-    epochs: int = 60
+    epochs: int = 30
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     patience: int = 15
@@ -211,9 +214,11 @@ def fit_network(
             f"{len(rows['train'])} CCDs of {len(set(classes['train']))} classes",
             "CCDs of two classes at least",
         )
+    n_exposures = len({inputs.exposures[row] for row in rows["train"]})
     configuration = NetworkConfiguration(
         n_clusters,
         inputs.hits.shape[1] - n_clusters,
+        bins=min(_MOST_BINS, n_exposures // _EXPOSURES_PER_BIN),
         use_image=training.use_image,
         use_hits=training.use_hits,
         use_statistics=training.use_statistics,
@@ -222,6 +227,7 @@ def fit_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         network = IqaNetwork(configuration)
+        network.statistics_encoding.fit(torch.from_numpy(inputs.statistics[rows["train"]]))
         module = _Module(network, class_weights(classes["train"]), training)
         best = _BestEpoch(validation, classes["validation"], training.patience)
         _run(module, best, inputs.take(rows["train"]), classes["train"], training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -114,9 +114,9 @@ def save_map(trained: TrainedMap, folder: Path, *, overwrite: bool = False) -> N
         partial.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
-def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` if a map is in the folder and may not be replaced."""
-    for name in MAP_NAMES:
+def check_free(folder: Path, *, overwrite: bool, names: Sequence[str] = MAP_NAMES) -> None:
+    """Raise `OutputError` if a file is in the folder that may not be replaced."""
+    for name in names:
         if (folder / name).exists() and not overwrite:
             raise OutputError(
                 folder / name, "the file exists", action="give --overwrite to replace it"

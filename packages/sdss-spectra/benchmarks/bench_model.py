@@ -14,7 +14,7 @@ from sdss_spectra.model.alignment import fit_alignment
 from sdss_spectra.model.architecture import Network, forward
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.files import Model
+from sdss_spectra.model.classifier import Model
 from sdss_spectra.model.inputs import InputSettings, channels
 from sdss_spectra.model.keras_network import build, load_tensorflow, ordered_weights
 from sdss_spectra.model.templates import fit_templates, log_flux

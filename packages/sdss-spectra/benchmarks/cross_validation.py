@@ -1,9 +1,9 @@
 """Accuracy on real stars by cross-validation, with the baselines beside, and what bounds it.
 
-Every spectrum is told once, by a model that has seen no spectrum of its star; intervals are over
-stars. The bound is the accuracy of a classifier whose subtype errors are Gaussian, on stars of the
-subtypes that the data set has: a star at the edge of a class is easily told the neighbour. Spectra
-are also told as they would be at another velocity, or with less coverage.
+Every spectrum is classified once, by a model that has seen no spectrum of its star; intervals are
+over stars. The bound is the accuracy of a classifier whose subtype errors are Gaussian, on stars of
+the subtypes that the data set has: a star at the edge of a class is easily taken for its neighbour.
+Spectra are also classified as they would be at another velocity, or with less coverage.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from sdss_spectra.evaluation import evaluate_predictions, paired_difference
 from sdss_spectra.mkclass import type_from_parameters
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.bins import class_order
-from sdss_spectra.model.files import Model, load_model, save_model
+from sdss_spectra.model.classifier import Model
+from sdss_spectra.model.files import load_model, save_model
 from sdss_spectra.model.run import RunSettings, fit_model
 from sdss_spectra.model.training import TrainingSettings
 from sdss_spectra.preprocessing.resample import LogGrid
@@ -38,8 +39,8 @@ from sdss_spectra.stars import leakage_groups
 
 OURS = "network and templates"
 SEQUENCE = "OBAFGKM"
-# Spectra whose types their own files or lines contradict; they are judged like all others, and the
-# errors are also told without them.
+# Spectra whose types their own files or lines contradict. They count like all others; the errors
+# are also given without them.
 DOUBTFUL = {
     "A9V__154660": "no Ca II K and the Balmer lines of late B",
     "spEigenStar-55734-00017": "the same spectrum of HD 154660",
@@ -73,7 +74,7 @@ def model_of(
     return model
 
 
-def told_by(
+def predictions(
     dataset: Dataset,
     groups: np.ndarray,
     folds: list[Any],
@@ -190,7 +191,7 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     splitter = StratifiedGroupKFold(arguments.folds, shuffle=True, random_state=arguments.seed)
     folds = list(splitter.split(truth, truth, groups))
-    found = told_by(
+    found = predictions(
         dataset, groups, folds, settings, classes, arguments.models, not arguments.no_baselines
     )
     rows = np.flatnonzero(np.isin(truth, list(SEQUENCE)))

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from astro_common.jsonable import jsonable
-from sdss_spectra.comparison import split_of_model
 from sdss_spectra.dataset import load_dataset
 from sdss_spectra.evaluation import paired_difference
 from sdss_spectra.model.files import load_model
+from sdss_spectra.model.run_folder import split_of_model
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.wavelength import C_KMS
 

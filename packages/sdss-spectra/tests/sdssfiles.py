@@ -1,7 +1,8 @@
-"""Small files in the layouts of SDSS, seeded, for the tests."""
+"""Small files in the layouts of SDSS, from seeded random numbers, and what tests read of tables."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,12 @@ from astropy.io import fits
 LOGLAM0 = 3.58
 STEP = 1e-4
 MASTAR_PIXELS = 4563
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def star_flux(wavelength: np.ndarray, temperature: float) -> np.ndarray:
@@ -50,12 +57,13 @@ def write_spec(
     flux = 20.0 * star_flux(wavelength / (1 + redshift), temperature)
     flux = flux + random.normal(0.0, sigma)
     ivar = sigma**-2.0
-    ivar[[5, 700]] = 0.0
+    pixel = np.arange(n_pixels)
+    ivar[np.isin(pixel, [5, 700])] = 0.0
     and_mask = np.zeros(n_pixels, np.int32)
-    and_mask[10] = 1 << 24  # NODATA
-    and_mask[20] = 1 << 23  # BRIGHTSKY
+    and_mask[pixel == 10] = 1 << 24  # NODATA
+    and_mask[pixel == 20] = 1 << 23  # BRIGHTSKY
     or_mask = and_mask.copy()
-    or_mask[30] = 1 << 16
+    or_mask[pixel == 30] = 1 << 16
     columns = [
         ("flux", "E", flux),
         ("loglam", "E", loglam),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import hashlib
 import http.server
 import json
@@ -8,16 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from sdssfiles import write_spec
+from sdssfiles import rows_of, write_spec
 
 from sdss_spectra.checksums import read_sums
 
 LITE = "v5_13_2/spectra/lite/0266"
-
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class _Archive(http.server.BaseHTTPRequestHandler):
@@ -199,3 +193,45 @@ def test_an_archive_that_does_not_answer_is_one_failure_each(tmp_path, run):
 def test_lines_of_a_sum_file():
     text = f"# SHA1\n{'a' * 40}  ./x/spec-1.fits\n{'B' * 40} *spec-2.fits\n{'c' * 39}  no.fits\n"
     assert read_sums(text) == {"spec-1.fits": "a" * 40, "spec-2.fits": "b" * 40}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("266-51602-12345\n", "line 1"),
+        ("266-51602-1\n266-51602\n", "line 2"),
+        ("plate,mjd,fiber,run2d\n266,51602,1,../x\n", "line 2"),
+        ('plate,mjd,fiber\n266,51602,"1\0"\n', "line 2"),
+        ("", "empty list"),
+    ],
+)
+def test_a_list_with_a_wrong_line_fetches_nothing(tmp_path, run, text, said):
+    (tmp_path / "list.txt").write_text(text)
+    status, _, err = run("fetch", tmp_path / "list.txt", "-o", tmp_path / "got")
+    assert status == 1
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://archive", "archive", "http://", "http://[::1", "http://h:x"]
+)
+def test_an_address_of_another_kind_is_a_usage_error(tmp_path, run, url):
+    (tmp_path / "list.txt").write_text("266-51602-1\n")
+    status, _, err = run(
+        "fetch", tmp_path / "list.txt", "-o", tmp_path / "got", "--base-url", url, "--retries", 0
+    )
+    assert status == 2
+    assert "--base-url" in err
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_host_that_no_name_may_have_is_a_failure(tmp_path, run):
+    (tmp_path / "list.txt").write_text("266-51602-1\n")
+    status, _, err = run(
+        "fetch", tmp_path / "list.txt", "-o", tmp_path / "got", "--base-url", "http://a..b",
+        "--retries", 0,
+    )  # fmt: skip
+    assert status == 3
+    assert "no answer" in err

@@ -13,7 +13,8 @@ from sdssfiles import write_spec
 
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.bins import Bins
-from sdss_spectra.model.files import Model, save_model
+from sdss_spectra.model.classifier import Model
+from sdss_spectra.model.files import save_model
 from sdss_spectra.model.inputs import InputSettings
 from sdss_spectra.preprocessing.resample import LogGrid
 from sdss_spectra.preprocessing.steps import Preprocessing
@@ -56,7 +57,7 @@ def model(tmp_path_factory):
     return folder
 
 
-def interrupted(words, sign, folder):
+def interrupted(words, sign, folder, number=signal.SIGINT):
     """Run a command, interrupt it once stderr holds `sign`, and give what it said."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
@@ -67,7 +68,7 @@ def interrupted(words, sign, folder):
     while sign not in "".join(said[-1:]):
         said.append(process.stderr.readline())
         assert said[-1], f"it ended before: {said}"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=120)
     lines = ["".join(said), err]
     assert process.returncode == 130, lines
@@ -80,14 +81,23 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("verb", ["metadata", "predict", "evaluate"])
-def test_interrupted_readers_leave_nothing(many, model, tmp_path, verb):
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [
+        ("metadata", signal.SIGINT),
+        ("preprocess", signal.SIGTERM),
+        ("predict", signal.SIGINT),
+        ("evaluate", signal.SIGINT),
+    ],
+)
+def test_interrupted_readers_leave_nothing(many, model, tmp_path, verb, number):
     words = {
         "metadata": ["metadata", many, "-o", "m.csv"],
+        "preprocess": ["preprocess", many, "-o", "s.parquet", "--preproc-log", "l.csv"],
         "predict": ["predict", many, "--model", model, "-o", "p.csv"],
         "evaluate": ["evaluate", many, "--model", model, "-o", "e.json", "--json"],
     }[verb]
-    assert interrupted(words, "damaged.fits", tmp_path) == ""
+    assert interrupted(words, "damaged.fits", tmp_path, number) == ""
     assert left(tmp_path) == []
 
 

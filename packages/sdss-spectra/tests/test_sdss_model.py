@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sdssfiles import write_classes
+from sdssfiles import rows_of, write_classes
 
 from sdss_spectra.baselines import BASELINES
 from sdss_spectra.baselines.tuning import best_setting
@@ -40,11 +39,6 @@ def trained(tmp_path_factory):
     status = main(["train", str(folder / "data"), "-o", str(folder / "m"), "--seed", "1", *TINY])
     assert status == 0
     return folder
-
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_writes_a_model_and_its_splits(trained):
@@ -339,7 +333,7 @@ def test_augmentation_hides_up_to_half_of_some_spectra():
     assert mask[:, -1].any()
 
 
-def test_augmentation_is_reproducible(classes):
+def test_augmentation_is_reproducible():
     flux = np.random.default_rng(0).uniform(0.5, 1.5, (20, 300)).astype(np.float32)
     arguments = (
         flux, np.zeros(flux.shape, bool), np.linspace(20, 40, 20), np.zeros(20, np.int64),

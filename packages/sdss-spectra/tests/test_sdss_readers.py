@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.io import fits
-from sdssfiles import LOGLAM0, STEP, write_image, write_spec, write_spspec
+from astropy.wcs import WCS
+from sdssfiles import LOGLAM0, STEP, write_goodspec, write_image, write_spec, write_spspec
 
 from astro_common.errors import InputError
-from sdss_spectra.readers import read_spectra, read_spectrum
+from sdss_spectra import readers
+from sdss_spectra.conversion import flux_unit
+from sdss_spectra.files import find_files
+from sdss_spectra.readers import blocks, read_spectra, read_spectrum
+from sdss_spectra.spectrum import Cards
 
 
 def test_a_spec_file_is_read_value_by_value(spec):
@@ -71,6 +78,20 @@ def test_wavelengths_from_keywords(tmp_path, cards, first, grid, method):
     assert solution.method == method
 
 
+@pytest.mark.parametrize(
+    ("kind", "frame"),
+    [("WAVE", "vacuum"), ("AWAV", "air"), ("WAVE-LOG", "vacuum"), ("AWAV-LOG", "air")],
+)
+def test_standard_coordinates_are_those_of_astropy(tmp_path, kind, frame):
+    cards = {"CTYPE1": kind, "CUNIT1": "nm", "CRVAL1": 500.0, "CDELT1": 0.1, "CRPIX1": 1000.0}
+    path = write_image(tmp_path / "x.fits", cards)
+    solution = read_spectrum(path).solution
+    peer = WCS(fits.getheader(path)).pixel_to_world_values(np.arange(2000))
+    assert np.allclose(solution.wavelength, 1e10 * peer, rtol=1e-12)
+    assert solution.frame == frame
+    assert solution.grid == ("log10" if kind.endswith("LOG") else "linear")
+
+
 def test_a_stack_gives_each_row(tmp_path):
     path = write_image(
         tmp_path / "stack.fits",
@@ -118,3 +139,89 @@ def test_hostile_sizes_are_refused(spec, tmp_path):
 def test_no_wavelengths_is_an_error_that_says_so(tmp_path):
     with pytest.raises(InputError, match="COEFF0"):
         list(read_spectra(write_image(tmp_path / "x.fits", {"OBJECT": "x"})))
+
+
+def test_a_gzip_file_that_unpacks_to_much_is_streamed(tmp_path, monkeypatch):
+    write_goodspec(tmp_path / "d.fits")
+    packed = tmp_path / "d.fits.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "d.fits").read_bytes()))
+    whole = [spectrum.flux for spectrum in read_spectra(packed)]
+    monkeypatch.setattr(blocks, "MAX_FILE_BYTES", 100_000)
+    assert packed.stat().st_size < readers.SMALL_BYTES
+    streamed = [spectrum.flux for spectrum in read_spectra(packed)]
+    assert np.array_equal(streamed, whole)
+
+
+def test_logical_cells_are_true_false_or_missing(tmp_path):
+    path = write_spec(tmp_path / "a.fits")
+    with fits.open(path) as opened:
+        columns = opened[2].columns
+        for name, value in (("GOOD", True), ("BAD", False)):
+            columns = columns + fits.Column(name, "L", array=[value])
+        opened[2] = fits.BinTableHDU.from_columns(columns, name="SPALL")
+        opened.writeto(tmp_path / "b.fits")
+    cards = read_spectrum(tmp_path / "b.fits").cards
+    assert cards["GOOD"] is True
+    assert cards["BAD"] is False
+
+
+def test_signs_in_a_row_are_no_number():
+    cards = Cards()
+    cards.add({"MJD": "+-5", "PLATE": " -7 ", "FIBERID": "12"}, "HDU 0")
+    assert cards.integer("MJD") is None
+    assert (cards.integer("PLATE"), cards.integer("FIBERID")) == (-7, 12)
+
+
+def write_table(path, columns, **cards):
+    hdu = fits.BinTableHDU.from_columns(columns)
+    hdu.header.update(cards)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    return path
+
+
+def test_a_table_gives_the_unit_of_its_flux(tmp_path):
+    wave, flux = np.linspace(400.0, 900.0, 300), np.linspace(1.0, 2.0, 300)
+    columns = [
+        fits.Column("WAVELENGTH", "D", unit="nm", array=wave),
+        fits.Column("FLUX", "D", unit="erg / (s cm2 Angstrom)", array=flux),
+        fits.Column("ERR", "D", array=np.full(300, 0.1)),
+    ]
+    spectrum = read_spectrum(write_table(tmp_path / "t.fits", columns))
+    assert spectrum.flux_unit == "erg / (s cm2 Angstrom)"
+    assert np.allclose(spectrum.wavelength, 10.0 * wave)
+    assert spectrum.ivar == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("1E-17 erg/cm^2/s/Ang", "1e-17 erg / (s cm2 AA)"),
+        ("1.0E-17 erg/cm/s/Ang", "1e-17 erg / (s cm2 AA)"),
+        ("erg /s /cm2 /angstroms", "erg / (s cm2 AA)"),
+        ("Flux (10^-17 erg/s/cm^2/Ang)", "1e-17 erg / (s cm2 AA)"),
+        ("Jy", "Jy"),
+        ("erg/s/cm2/Hz", "erg / (s cm2 Hz)"),
+        ("ADU (calibrated, ergs)", ""),
+        (None, ""),
+    ],
+)
+def test_units_are_those_of_astropy(text, unit):
+    expected = units.Unit(unit)
+    found = flux_unit(text)
+    assert found.is_equivalent(expected)
+    assert (1.0 * found).to_value(expected) == pytest.approx(1.0)
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path, monkeypatch):
+    write_spec(tmp_path / "d" / "open" / "a.fits")
+    (tmp_path / "d" / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="closed: cannot be read"):
+        find_files(tmp_path / "d")

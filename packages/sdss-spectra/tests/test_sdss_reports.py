@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import json
+import shutil
 
 import pytest
+from astropy.io import fits
+from sdssfiles import rows_of
 
+from astro_common.errors import InputError
 from sdss_spectra import pipeline
 from sdss_spectra.__main__ import main
+from sdss_spectra.reporting import report
 
 SMALL = [
     "--epochs", "1", "--members", "1", "--width", "4", "--depth", "3", "--n-pixels", "256",
@@ -26,11 +31,6 @@ def mock(tmp_path_factory):
         main(["train", str(folder / "dr17"), "-o", str(folder / "m"), "--seed", "1", *SMALL]) == 0
     )
     return folder
-
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_without_another_release_the_page_says_so(mock, tmp_path, run):
@@ -72,6 +72,8 @@ def test_with_another_release_and_ablations_all_is_there(mock, tmp_path, run):
     ("option", "content", "said"),
     [
         ("--model", None, "model.json"),
+        ("--shift", None, "no such file or folder"),
+        ("--example", None, "cannot be read"),
         ("--ablation", None, "cannot be read"),
         ("--ablation", "experiment,accuracy\nBaseline,0.9\n", "no such table"),
         ("--ablation", "experiment,description,accuracy,macro_f1,notes\na,b,high,0.1,c\n", "high"),
@@ -89,9 +91,58 @@ def test_a_wrong_report_leaves_nothing(mock, tmp_path, run, option, content, sai
     assert not (tmp_path / "r").exists()
 
 
+def test_a_page_never_lies_beside_the_tables_of_another(mock, tmp_path, run, monkeypatch):
+    def fail(*_, **__):
+        raise InputError("release", "it cannot be read")
+
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "index.html").write_text("the page of before")
+    monkeypatch.setattr(report, "draw_model", fail)
+    assert run("report", mock / "dr17", "-o", tmp_path / "r", "--overwrite")[0] == 1
+    assert (tmp_path / "r" / "tables" / "metadata.csv").exists()
+    assert not (tmp_path / "r" / "index.html").exists()
+
+
 def test_learning_curves_of_synthetic_data_say_so(mock, tmp_path, capsys):
     words = ["--epochs", "1", "--input-length", "128", "--no-show-history"]
     curves = tmp_path / "curves.svg"
     assert pipeline.main([str(mock / "dr17"), "--history-plot", str(curves), *words]) == 0
     capsys.readouterr()
     assert "synthetic" in curves.read_text().lower()
+
+
+def test_releases_in_folders_of_one_name_are_told_apart(mock, tmp_path, run):
+    shutil.copytree(mock / "dr18", tmp_path / "older" / "dr17")
+    status, _, _ = run(
+        "report", mock / "dr17", "-o", tmp_path / "r", "--model", mock / "m",
+        "--shift", tmp_path / "older" / "dr17",
+    )  # fmt: skip
+    assert status == 0
+    told = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert len(told) == 2
+    assert {name.split("/")[-1] for name in told} == {"dr17"}
+    assert (tmp_path / "r" / "figures" / "figure5_release_shift.png").exists()
+
+
+def test_a_damaged_history_is_one_clear_line(mock, tmp_path, run):
+    shutil.copytree(mock / "m", tmp_path / "m")
+    (tmp_path / "m" / "history.csv").write_text("member,epoch,loss\n0,one,0.5\n")
+    status, _, err = run("report", mock / "dr17", "-o", tmp_path / "r", "--model", tmp_path / "m")
+    assert status == 1
+    assert "history.csv" in err
+
+
+def test_releases_are_told_by_the_same_identifiers_as_in_training(mock, tmp_path, run):
+    shutil.copytree(mock / "dr17", tmp_path / "d")
+    for number, path in enumerate(sorted((tmp_path / "d").rglob("*.fits"))):
+        with fits.open(path, mode="update") as file:
+            file[0].header["RUN2D"] = file[2].data["RUN2D"][0] = ["v5_13_2", "v6_0_4"][number % 2]
+    strip = ["--catalog-strip-prefix", "spec-"]
+    words = ["train", tmp_path / "d", "-o", tmp_path / "m", *strip, *SMALL, "--test-fraction", 0.7]
+    assert run(*words, "--validation-fraction", 0)[0] == 0
+    status, out, _ = run(
+        "report", tmp_path / "d", "-o", tmp_path / "r", "--model", tmp_path / "m", *strip
+    )
+    assert status == 0
+    assert "Figure 5" not in out
+    assert {"DR17", "DR18"} < set(json.loads((tmp_path / "r" / "evaluation.json").read_text()))

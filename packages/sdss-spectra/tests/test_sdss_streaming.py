@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import csv
 import json
 
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
-from sdssfiles import write_goodspec, write_spec
+from sdssfiles import rows_of, write_goodspec, write_spec
 
 from sdss_spectra import survey
 from sdss_spectra.files import find_files
@@ -28,8 +27,7 @@ def large_from(monkeypatch):
 
 
 def spec_ids(path):
-    with path.open(newline="") as file:
-        return [row["spec_id"] for row in csv.DictReader(file)]
+    return [row["spec_id"] for row in rows_of(path)]
 
 
 def test_rows_of_a_large_file_are_handed_on_before_the_next_is_read(data, large_from):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from sdssfiles import write_goodspec, write_spec
+from sdssfiles import rows_of, write_goodspec, write_spec
 
 from sdss_spectra.dataset import load_dataset
 from sdss_spectra.files import find_files
@@ -20,11 +19,6 @@ from sdss_spectra.reporting.report import example_of
 from sdss_spectra.stars import leakage_groups
 
 APOGEE_PIXELS = 8575
-
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _apogee_image(data, name):
@@ -104,7 +98,7 @@ def test_aspcapstar_keeps_its_parameters_and_takes_no_fit_for_a_mask(tmp_path, r
     assert spectrum.cards.origin("TEFF") == "HDU 4"
     run("labels", tmp_path, "-o", tmp_path / "l.csv")
     (row,) = rows_of(tmp_path / "l.csv")
-    assert (row["class_mk"], row["teff_k"], row["logg_cgs"]) == ("K0III", "4750.0", row["logg_cgs"])
+    assert (row["class_mk"], row["teff_k"]) == ("K0III", "4750.0")
     assert float(row["logg_cgs"]) == pytest.approx(2.4)
 
 
@@ -149,7 +143,7 @@ def test_goodspec_has_a_spectrum_per_visit(tmp_path):
     assert spectra[0].resolution[1000] == pytest.approx(wave[1000] / (2.3548 * 1.2), rel=1e-4)
 
 
-def test_visits_of_a_mastar_star_stay_together(tmp_path, run):
+def test_visits_of_a_mastar_star_stay_together(tmp_path):
     write_goodspec(tmp_path / "d.fits")
     catalogue = tmp_path / "params.csv"
     catalogue.write_text("MANGAID,TEFF_MED,LOGG_MED,FEH_MED\n3-1,9600,4.1,0\n3-2,5750,4.4,-0.1\n")
@@ -236,6 +230,45 @@ def test_the_radius_of_a_match_by_position(tmp_path, run):
         )  # fmt: skip
         found.append(rows_of(tmp_path / "l.csv")[0]["class_mk"])
     assert found == ["", "F6.5V"]
+
+
+def test_flags_of_a_catalogue_count_in_text_too(tmp_path, run):
+    write_spec(tmp_path / "d" / "a.fits", subclass="")
+    catalogue = tmp_path / "allstar.csv"
+    catalogue.write_text(f"spec_id,TEFF,LOGG,ASPCAPFLAG\na,5770,4.4,{1 << 16}\n")
+    run("labels", tmp_path / "d", "-o", tmp_path / "l.csv", "--label-catalog", catalogue)
+    (row,) = rows_of(tmp_path / "l.csv")
+    assert row["teff_k"] == row["class_mk"] == ""
+    assert row["logg_cgs"] == "4.4"
+    assert row["label_quality"] == str(1 << 16)
+
+
+def test_a_luminosity_in_suns_is_no_luminosity_class(tmp_path, run):
+    write_spec(tmp_path / "d" / "a.fits")
+    catalogue = tmp_path / "stars.csv"
+    catalogue.write_text("spec_id,sp_type,luminosity\na,G2,1.04\n")
+    run("labels", tmp_path / "d", "-o", tmp_path / "l.csv", "--label-catalog", catalogue)
+    (row,) = rows_of(tmp_path / "l.csv")
+    assert row["class_mk"] == "G2"
+
+
+@pytest.mark.parametrize("step", [-6e-6, 1e3])
+def test_apstar_wavelengths_that_do_not_increase_are_one_clear_line(tmp_path, run, step):
+    write_apstar(tmp_path / "apStar.fits")
+    with fits.open(tmp_path / "apStar.fits", mode="update") as file:
+        file[1].header["CDELT1"] = step
+    status, _, err = run("preprocess", tmp_path, "-o", tmp_path / "p.parquet")
+    assert status == 3
+    assert "HDU 1: wavelengths" in err
+
+
+def test_mastar_wavelengths_are_positive(tmp_path, run):
+    write_goodspec(tmp_path / "d.fits")
+    with fits.open(tmp_path / "d.fits", mode="update") as file:
+        file[1].data["WAVE"][1] -= 5000.0
+    status, _, err = run("preprocess", tmp_path / "d.fits", "-o", tmp_path / "p.parquet")
+    assert status == 3
+    assert "row 1: WAVE" in err
 
 
 def test_apstar_without_wavelengths_is_one_clear_line(tmp_path, run):

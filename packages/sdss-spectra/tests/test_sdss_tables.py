@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sdssfiles import write_spec, write_spspec
+from sdssfiles import rows_of, write_spec, write_spspec
 
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+from sdss_spectra.manifest import sha256_of
 
 
 def test_metadata_of_a_spec_file(spec, tmp_path, run):
@@ -41,6 +38,8 @@ def test_metadata_of_a_spec_file(spec, tmp_path, run):
         ({"A_V": 0.31}, 0.1, "A_V/3.1"),
         ({"EBV": 0.2, "A_V": 0.31}, 0.2, "EBV"),
         ({"EXTINCTION": [1.0, 1.0, 1.0, 1.0, 1.0]}, None, ""),
+        # No star of these surveys is behind so much dust: the number is a placeholder.
+        ({"EBV": 20.0}, None, ""),
     ],
 )
 def test_reddening_is_never_a_v(tmp_path, run, values, ebv, source):
@@ -167,3 +166,17 @@ def test_no_spectra_is_one_line(tmp_path, run):
     assert status == 1
     assert out == ""
     assert err.count("\n") == 1
+
+
+def test_quality_flags_are_json_without_nan(tmp_path, run):
+    write_spec(tmp_path / "d" / "a.fits", extra_row={"BADPIXFRAC": np.float32("nan")})
+    run("metadata", tmp_path / "d", "-o", tmp_path / "m.csv")
+    (row,) = rows_of(tmp_path / "m.csv")
+    assert "BADPIXFRAC" not in json.loads(row["quality_flags"], parse_constant=pytest.fail)
+
+
+def test_a_sum_is_that_of_the_file_as_it_is_now(tmp_path):
+    path = tmp_path / "a.fits"
+    for content in (b"first", b"second content"):
+        path.write_bytes(content)
+        assert sha256_of(path) == hashlib.sha256(content).hexdigest()

@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "sdss-spectra",
         __version__,
         "SDSS 1-D spectra: tables of what they are, cleaned spectra, lines, and a "
-        "classifier of stellar types trained and judged on them.",
+        "classifier of stellar types trained and evaluated on them.",
         _VERBS,
     )
 

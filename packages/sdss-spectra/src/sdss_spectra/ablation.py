@@ -14,6 +14,7 @@ from sdss_spectra.dataset import Dataset, load_dataset
 from sdss_spectra.evaluation import paired_difference
 from sdss_spectra.labels.catalogue import Catalogue
 from sdss_spectra.model.run import Run, RunSettings, train_on
+from sdss_spectra.preprocessing.steps import Preprocessing
 from sdss_spectra.survey import Account
 from sdss_spectra.tables import column
 
@@ -107,8 +108,14 @@ def run_ablation(
         Of the baseline.
     catalogue : Catalogue or None
         Labels.
+    strip_prefix, strip_suffix : str, optional
+        Removed from file stems.
     experiments : list of str, optional
         Which; all by default.
+    workers : int, optional
+        Local processes.
+    failures : Path, optional
+        ``failures.jsonl``.
 
     Returns
     -------
@@ -120,18 +127,29 @@ def run_ablation(
     rows: list[dict[str, Any]] = []
     account = Account()
     baseline: dict[str, bool] | None = None
-    for name in experiments or list(EXPERIMENTS):
-        description, change = EXPERIMENTS[name]
-        changed = change(settings)
+    kept: dict[Preprocessing, Dataset] = {}
+
+    def cleaned(preprocessing: Preprocessing) -> Dataset:
+        if preprocessing in kept:
+            return kept[preprocessing]
         dataset = load_dataset(
             data,
-            changed.preprocessing,
+            preprocessing,
             catalogue=catalogue,
             strip_prefix=strip_prefix,
             strip_suffix=strip_suffix,
             workers=workers,
             failures=failures,
         )
+        # Most experiments clean the spectra as the baseline does; the others do so but once.
+        if preprocessing == settings.preprocessing:
+            kept[preprocessing] = dataset
+        return dataset
+
+    for name in experiments or list(EXPERIMENTS):
+        description, change = EXPERIMENTS[name]
+        changed = change(settings)
+        dataset = cleaned(changed.preprocessing)
         account = dataset.account
         found = train_on(dataset, changed)
         test = found.test
@@ -157,13 +175,13 @@ def run_ablation(
 
 
 def _right(dataset: Dataset, found: Run) -> tuple[dict[str, bool], dict[str, str]]:
-    """Whether each spectrum of the test set is told right, and its star, by spec_id."""
+    """Whether each spectrum of the test set is classified correctly, and its star, by spec_id."""
     tested = [number for number, part in enumerate(found.parts) if part == "test"]
     chosen = dataset.subset(tested)
     shares, _ = found.model.predict(*chosen.arrays())
-    told = np.asarray(found.model.bins.classes)[shares.argmax(axis=1)]
+    predicted = np.asarray(found.model.bins.classes)[shares.argmax(axis=1)]
     names = [item.spec_id for item in chosen.items]
-    right = [bool(a == b) for a, b in zip(told, chosen.names, strict=True)]
+    right = [bool(a == b) for a, b in zip(predicted, chosen.names, strict=True)]
     return (
         dict(zip(names, right, strict=True)),
         {name: found.groups[n] for name, n in zip(names, tested, strict=True)},
@@ -186,12 +204,12 @@ def _difference(
     shared = [name for name in right if name in baseline]
     if not shared:
         return "no spectrum is in the baseline's test set too"
-    told = paired_difference(
+    found = paired_difference(
         np.array([right[name] for name in shared]),
         np.array([baseline[name] for name in shared]),
         [stars[name] for name in shared],
         seed=seed,
     )
-    low, high = told["interval_95"] or (None, None)
+    low, high = found["interval_95"] or (None, None)
     spread = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    return f"accuracy less the baseline's {told['difference']:+.3f}{spread}"
+    return f"accuracy less the baseline's {found['difference']:+.3f}{spread}"

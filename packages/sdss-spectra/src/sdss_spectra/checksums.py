@@ -1,7 +1,8 @@
 """SHA-1 sums that the SDSS archive keeps beside its files.
 
 A folder of the Science Archive Server has a file ``*.sha1sum`` with a line for each of its files,
-as ``sha1sum`` writes them. Its name differs from release to release: the folder's listing tells it.
+as ``sha1sum`` writes them. Its name differs from release to release, and is taken from the listing
+of the folder.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class ArchiveSums:
         self._folders: dict[str, dict[str, str] | InputError] = {}
 
     def of(self, url: str) -> str | None:
-        """SHA-1 of a file of the archive; None where the archive tells none.
+        """SHA-1 of a file of the archive; None where the archive has none.
 
         Raises
         ------
@@ -92,7 +93,8 @@ class ArchiveSums:
                 with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
                     data = answer.read(_MAX_BYTES + 1)
                 break
-            except (OSError, http.client.HTTPException) as error:
+            # A ValueError is a host name that cannot be encoded.
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 if isinstance(error, urllib.error.HTTPError) and error.code in _NOT_THERE:
                     return None
                 if attempt == self._retries:

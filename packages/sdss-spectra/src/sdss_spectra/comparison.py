@@ -1,50 +1,26 @@
-"""A model judged on a data set, alone or beside baselines, or on the shift between two releases."""
+"""Evaluation of a trained model on a data set, alone or beside baselines."""
 
 from __future__ import annotations
 
-import csv
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from astro_common.errors import InputError
 from sdss_spectra.baselines import BASELINES
 from sdss_spectra.dataset import Dataset, load_dataset
 from sdss_spectra.evaluation import evaluate_predictions, paired_difference
 from sdss_spectra.labels.catalogue import Catalogue
-from sdss_spectra.model.files import Model
+from sdss_spectra.model.classifier import Model
 from sdss_spectra.model.run import judge
+from sdss_spectra.model.run_folder import split_of_model
 from sdss_spectra.stars import leakage_groups
 from sdss_spectra.survey import Account
 
-__all__ = ["compare_baselines", "evaluate_folder", "split_of_model"]
-
-logger = logging.getLogger(__name__)
-
-
-def split_of_model(folder: Path) -> dict[str, tuple[str, str]]:
-    """Part and leakage group by spec_id, from the split tables beside a model.
-
-    Raises
-    ------
-    InputError
-        A table is missing or damaged.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for part in ("train", "validation", "test"):
-        path = folder / f"{part}_split.csv"
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    found[row["spec_id"]] = part, row["leakage_group"]
-        except OSError as error:
-            raise InputError(path, f"cannot be read ({error.strerror})", "a split table") from error
-        except (KeyError, csv.Error, UnicodeDecodeError) as error:
-            raise InputError(path, f"no split table ({error})", "what train has written") from error
-    return found
+__all__ = ["compare_baselines", "evaluate_folder"]
 
 
 def evaluate_folder(
@@ -59,25 +35,28 @@ def evaluate_folder(
     with_baselines: bool = False,
     seed: int = 42,
     workers: int = 1,
+    failures: Path | None = None,
 ) -> tuple[dict[str, Any], Account]:
-    """Judge a model on a data set, without the stars that it knows.
+    """Evaluate a model on a data set, without the stars that it was trained on.
 
     Parameters
     ----------
     model : Model
         Trained.
     folder : Path
-        Where it lies, with its split tables.
+        Folder of the model and its split tables.
     data : Path
         Labelled spectra.
     catalogue : Catalogue or None
         Labels.
     with_training_stars : bool, optional
-        Also judge on stars of the training and validation sets.
+        Also evaluate on stars of the training and validation sets.
     with_baselines : bool, optional
-        Also judge the baselines on the same spectra.
+        Also evaluate the baselines on the same spectra.
     seed, workers : int, optional
-        Of the bootstrap; local processes.
+        Seed of the bootstrap; number of local processes.
+    failures : Path, optional
+        ``failures.jsonl``.
 
     Returns
     -------
@@ -98,26 +77,18 @@ def evaluate_folder(
         strip_prefix=strip_prefix,
         strip_suffix=strip_suffix,
         workers=workers,
+        failures=failures,
     )
     groups = leakage_groups([item.keys for item in dataset.items])
     parts = split_of_model(folder)
-    seen = {
-        group for part, group in parts.values() if part != "test" and not group.startswith("file-")
-    }
-    seen_ids = {spec_id for spec_id, (part, _) in parts.items() if part != "test"}
-    known = np.array(
-        [
-            item.spec_id in seen_ids or group in seen or bool(seen.intersection(item.keys.names))
-            for item, group in zip(dataset.items, groups, strict=True)
-        ]
-    )
+    known = _known(model, dataset, parts)
     keep = np.ones(len(dataset), bool) if with_training_stars else ~known
     if not keep.any():
         raise InputError(
             data,
             f"all {len(dataset)} labelled spectra are of stars that the model was trained on",
             "other stars",
-            "give --all to judge on them nevertheless",
+            "give --all to include them",
         )
     chosen = dataset.subset(np.flatnonzero(keep))
     chosen_groups = [groups[n] for n in np.flatnonzero(keep)]
@@ -140,6 +111,26 @@ def evaluate_folder(
     return result, dataset.account
 
 
+def _known(
+    model: Model, dataset: Dataset, parts: Mapping[str, tuple[str, str]]
+) -> npt.NDArray[np.bool_]:
+    """Which spectra are of stars that the model was trained or validated on.
+
+    Files of another release have other names and other identifiers, so that positions count too.
+    """
+    stars = model.known_stars
+    joined = leakage_groups([*stars, *(item.keys for item in dataset.items)])
+    seen = set(joined[: len(stars)])
+    # Files that give neither name nor position are known by the identifier of the spectrum alone.
+    seen_ids = {spec_id for spec_id, (part, _) in parts.items() if part != "test"}
+    return np.array(
+        [
+            item.spec_id in seen_ids or group in seen
+            for item, group in zip(dataset.items, joined[len(stars) :], strict=True)
+        ]
+    )
+
+
 def compare_baselines(
     model: Model,
     training: Dataset,
@@ -149,7 +140,7 @@ def compare_baselines(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Scores of each baseline on the spectra of a test, and the model's lead over it."""
+    """Scores of each baseline on the test spectra, and the model's lead over it."""
     classes = model.bins.classes
     probabilities, _ = model.predict(*test.arrays())
     truth = np.asarray(test.names)
@@ -160,19 +151,19 @@ def compare_baselines(
         flux, _, mask = training.arrays()
         baseline.fit(flux, mask, training.names, training.codes, training_groups)
         flux, _, mask = test.arrays()
-        told, code = baseline.predict(flux, mask)
+        shares, code = baseline.predict(flux, mask)
         scores = evaluate_predictions(
             test.names,
             test.codes,
-            told,
+            shares,
             code,
             classes,
             groups,
-            signal_to_noise=[item.signal_to_noise for item in test.items],
-            coverage=[float(1.0 - item.mask.mean()) for item in test.items],
+            signal_to_noise=test.signal_to_noise,
+            coverage=test.coverage,
             seed=seed,
         )
-        correct = np.asarray(classes)[told.argmax(axis=1)] == truth
+        correct = np.asarray(classes)[shares.argmax(axis=1)] == truth
         scores["lead_of_model"] = paired_difference(own, correct, groups, seed=seed)
         found[name] = {key: value for key, value in scores.items() if key != "curves"}
     return found

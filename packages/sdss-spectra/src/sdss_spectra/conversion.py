@@ -1,8 +1,10 @@
-"""To the spectra of specutils."""
+"""Conversion to the spectra of specutils."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -53,13 +55,27 @@ def to_specutils(spectrum: Spectrum) -> Any:
     )
 
 
+# Flux per angstrom as SDSS and libraries of spectra write it. "erg/cm/s/Ang" of early releases
+# lacks the square by mistake; APOGEE writes "Flux (...)" about it; "A" is not the ampere.
+_PART: Final = r"[/.*]?\(?(?:s(?:ec)?|cm|ang(?:strom)?s?|a)(?:\^|\*\*)?\(?-?[12]?\)*"
+_FLUX: Final = re.compile(
+    r"(?:flux\()?(?P<scale>1(?:\.0)?e-17|10(?:\^|\*\*)-17)?\*?"
+    rf"ergs?(?=.*cm)(?=.*a)(?:{_PART}){{3}}"
+)
+
+
 def flux_unit(text: str | None) -> Any:
-    """The unit of a BUNIT; dimensionless where it cannot be parsed."""
+    """The unit of a BUNIT (`astropy.units.Unit`); dimensionless where it cannot be parsed."""
     from astropy import units as u
 
-    plain = (text or "").lower().replace(" ", "")
-    scale = 1e-17 if plain.startswith(("1e-17", "1.0e-17", "10^-17", "10**-17")) else 1.0
-    if "erg" in plain and "s" in plain and "a" in plain:
-        # "1.0E-17 erg/cm/s/Ang" of early releases lacks the square by mistake.
+    match = _FLUX.fullmatch((text or "").lower().replace(" ", ""))
+    if match is not None:
+        scale = 1e-17 if match["scale"] else 1.0
         return u.Unit(scale * u.erg / (u.cm**2 * u.s * u.AA))
-    return u.dimensionless_unscaled
+    with warnings.catch_warnings():
+        # Units of several slashes, which nearly all files have, are read from left to right.
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        try:
+            return u.Unit(text or "")
+        except ValueError:
+            return u.dimensionless_unscaled

@@ -41,9 +41,9 @@ class Item:
     mask : ndarray of bool
         True where there are no data.
     facts : LabelFacts
-        What decides the label.
+        What determines the label.
     keys : StarKeys
-        What tells the star.
+        What identifies the star.
     signal_to_noise : float or None
         Median of the file's pixels.
     wavelength_min, wavelength_max : float or None
@@ -51,7 +51,7 @@ class Item:
     resolution : float or None
         Resolving power.
     data_release : str or None
-        As RUN2D tells.
+        As RUN2D implies.
     is_synthetic : bool
         Whether the file says that no star was observed.
     """
@@ -73,7 +73,7 @@ class Item:
 
 def item_of(spectrum: Spectrum, spec_id: str, path: str, settings: Preprocessing) -> Item:
     """Clean one spectrum and collect what is known of it."""
-    cleaned = clean(spectrum, settings)
+    flux, ivar, mask = clean(spectrum, settings).single_precision()
     good = np.isfinite(spectrum.flux)
     if spectrum.ivar is not None:
         good &= spectrum.ivar > 0
@@ -81,9 +81,9 @@ def item_of(spectrum: Spectrum, spec_id: str, path: str, settings: Preprocessing
     return Item(
         spec_id=spec_id,
         path=path,
-        flux=cleaned.flux.astype(np.float32),
-        ivar=cleaned.ivar.astype(np.float32),
-        mask=cleaned.mask,
+        flux=flux,
+        ivar=ivar,
+        mask=mask,
         facts=facts_of(spectrum, spec_id, path),
         keys=star_keys(spectrum, spec_id),
         signal_to_noise=spectrum.signal_to_noise(),
@@ -133,6 +133,16 @@ class Dataset:
         return np.array([np.nan if c.code is None else c.code for c in self.classes])
 
     @property
+    def signal_to_noise(self) -> list[float | None]:
+        """Median signal-to-noise ratios per pixel, None where unknown (list)."""
+        return [item.signal_to_noise for item in self.items]
+
+    @property
+    def coverage(self) -> list[float]:
+        """Fractions of the grid's pixels that have data (list of float)."""
+        return [float(1.0 - item.mask.mean()) for item in self.items]
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether any of the items is synthetic (bool)."""
         return any(item.is_synthetic for item in self.items)
@@ -178,7 +188,7 @@ def load_dataset(
     catalogue : Catalogue, optional
         Labels.
     strip_prefix, strip_suffix : str, optional
-        Taken off file stems.
+        Removed from file stems.
     workers : int, optional
         Local processes.
     failures : Path, optional

@@ -1,4 +1,4 @@
-"""How good predictions are: scores, tables, curves, and their intervals.
+"""How good predictions are: scores, tables and curves, with intervals.
 
 Intervals are bootstrapped over stars, not spectra (Efron & Tibshirani 1993, chapter 8): spectra of
 one star are not independent.
@@ -43,7 +43,7 @@ def evaluate_predictions(
     seed: int,
     bootstraps: int = BOOTSTRAPS,
 ) -> dict[str, Any]:
-    """Judge predictions.
+    """Evaluate predictions.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def evaluate_predictions(
     signal_to_noise, coverage : sequence of float, length n
         Of each spectrum; the fraction of the grid's pixels that have data.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     bootstraps : int, optional
-        Number of resamples.
+        Number of resamples; at most 200 for macro-F1, which is slow.
 
     Returns
     -------
@@ -71,32 +71,35 @@ def evaluate_predictions(
     """
     true = np.asarray(truth)
     names = list(classes)
-    told = np.asarray(names)[probabilities.argmax(axis=1)]
-    correct = true == told
+    predicted = np.asarray(names)[probabilities.argmax(axis=1)]
+    correct = true == predicted
     place = {name: number for number, name in enumerate(names)}
     distance = np.array(
         [
             abs(place[a] - place[b]) if a in place else np.nan
-            for a, b in zip(true, told, strict=True)
+            for a, b in zip(true, predicted, strict=True)
         ]
     )
     subtype = np.abs(code - true_code)
     snr = np.array([np.nan if value is None else value for value in signal_to_noise], np.float64)
     present = [name for name in names if (true == name).any()]
     samples = _resamples(groups, bootstraps, seed)
+    everything = np.arange(len(true))
+
+    def macro_f1(rows: npt.NDArray[np.intp]) -> float:
+        scores = f1_score(
+            true[rows], predicted[rows], labels=present, average="macro", zero_division=0
+        )
+        return float(scores)
+
     return {
         "spectra": len(true),
         "stars": len(set(groups)),
         "classes": names,
         "accuracy": float(correct.mean()),
         "accuracy_interval_95": _interval([float(correct[s].mean()) for s in samples]),
-        "macro_f1": float(f1_score(true, told, labels=present, average="macro", zero_division=0)),
-        "macro_f1_interval_95": _interval(
-            [
-                float(f1_score(true[s], told[s], labels=present, average="macro", zero_division=0))
-                for s in samples[: min(len(samples), 200)]
-            ]
-        ),
+        "macro_f1": macro_f1(everything),
+        "macro_f1_interval_95": _interval([macro_f1(s) for s in samples[:200]]),
         "mean_class_error": _mean(distance),
         "mean_class_error_interval_95": _interval([_mean(distance[s]) for s in samples]),
         "mean_absolute_subtype_error": _mean(subtype),
@@ -107,8 +110,8 @@ def evaluate_predictions(
         "mean_absolute_subtype_error_snr_above_10": _mean(subtype[snr > 10]),
         "expected_calibration_error": expected_calibration_error(probabilities, correct),
         "reliability": _reliability(probabilities, correct),
-        "per_class": _per_class(true, told, names),
-        "confusion": _confusion(true, told, names),
+        "per_class": _per_class(true, predicted, names),
+        "confusion": _confusion(true, predicted, names),
         "curves": _curves(true, probabilities, names),
         "accuracy_by_snr": _by_bins(snr, correct, (0, 5, 10, 20, 50, 100, np.inf)),
         "accuracy_by_coverage": _by_bins(
@@ -137,7 +140,7 @@ def paired_difference(
 def expected_calibration_error(
     probabilities: Doubles, correct: npt.NDArray[np.bool_], bins: int = 10
 ) -> float:
-    """Mean gap of confidence and accuracy (Naeini, Cooper & Hauskrecht 2015, AAAI 29)."""
+    """Mean gap between confidence and accuracy (Naeini, Cooper & Hauskrecht 2015, AAAI 29)."""
     confidence = probabilities.max(axis=1)
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
@@ -173,8 +176,8 @@ def _mean(values: Doubles) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _per_class(true: Strings, told: Strings, names: list[str]) -> list[dict[str, Any]]:
-    scores = precision_recall_fscore_support(true, told, labels=names, zero_division=0)
+def _per_class(true: Strings, predicted: Strings, names: list[str]) -> list[dict[str, Any]]:
+    scores = precision_recall_fscore_support(true, predicted, labels=names, zero_division=0)
     return [
         {
             "class": name,
@@ -187,9 +190,9 @@ def _per_class(true: Strings, told: Strings, names: list[str]) -> list[dict[str,
     ]
 
 
-def _confusion(true: Strings, told: Strings, names: list[str]) -> dict[str, Any]:
+def _confusion(true: Strings, predicted: Strings, names: list[str]) -> dict[str, Any]:
     rows = [*names, *sorted(set(true) - set(names))]
-    counts = [[int(((true == a) & (told == b)).sum()) for b in names] for a in rows]
+    counts = [[int(((true == a) & (predicted == b)).sum()) for b in names] for a in rows]
     return {"true": rows, "predicted": names, "counts": counts}
 
 

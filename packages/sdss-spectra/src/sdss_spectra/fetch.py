@@ -26,7 +26,7 @@ from astro_common.errors import AstroError, ConfigurationError, InputError
 from sdss_spectra.checksums import ArchiveSums
 from sdss_spectra.readers import read_spectrum
 
-__all__ = ["Request", "fetch_one", "read_requests", "url_of"]
+__all__ = ["Request", "check_archive", "fetch_one", "read_requests", "url_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,9 @@ _LEGACY_RUNS: Final = ("26", "103", "104")
 _MAX_BYTES: Final = 64 << 20
 _CHUNK_BYTES: Final = 1 << 16
 _TIMEOUT_S: Final = 30.0
-_TRIPLE: Final = re.compile(r"^\s*(?:spec-)?(\d{1,6})[-,\s]+(\d{5})[-,\s]+(\d{1,4})")
+_TRIPLE: Final = re.compile(r"^\s*(?:spec-)?(\d{1,6})[-,\s]+(\d{5})[-,\s]+(\d{1,4})(?!\d)")
+# It becomes part of an address and must not lead elsewhere.
+_RUN2D: Final = re.compile(r"[\w.]*\w[\w.]*")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,29 @@ class Request:
     def name(self) -> str:
         """Name of the file (str)."""
         return f"spec-{self.plate:04d}-{self.mjd:05d}-{self.fiber:04d}.fits"
+
+
+def check_archive(run2d: str, base_url: str | None) -> None:
+    """Make sure that a reduction and an address may be asked for.
+
+    Raises
+    ------
+    ConfigurationError
+        One of them is of another form.
+    """
+    if not _RUN2D.fullmatch(run2d):
+        raise ConfigurationError("--run2d", repr(run2d), "such as v5_13_2 or 26")
+    if base_url is None:
+        return
+    try:
+        parts = urllib.parse.urlsplit(base_url)
+        # Reading the port checks it.
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_address = is_address and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigurationError("--base-url", repr(base_url), "an address with http or https")
 
 
 def read_requests(path: Path, run2d: str) -> list[Request]:
@@ -102,16 +127,21 @@ def _from_csv(
 ) -> list[Request]:
     found = []
     for number, line in lines:
-        cells = dict(zip(header, (c.strip() for c in next(csv.reader([line]))), strict=False))
         try:
+            cells = dict(zip(header, (c.strip() for c in next(csv.reader([line]))), strict=False))
             plate, mjd = int(cells["plate"]), int(cells["mjd"])
             fiber = int(cells.get("fiber") or cells["fiberid"])
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, csv.Error) as error:
             raise InputError(path, f"line {number}: {line[:60]!r}", "plate, mjd, fiber") from error
+        own_run2d = cells.get("run2d") or run2d
+        if not _RUN2D.fullmatch(own_run2d):
+            raise InputError(
+                path, f"line {number}: run2d {own_run2d!r}", "a reduction such as v5_13_2"
+            )
         checksum = (cells.get("checksum") or "").lower() or None
         if checksum is not None and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", checksum):
             raise InputError(path, f"line {number}: checksum {checksum!r}", "SHA-256 or SHA-1")
-        found.append(Request(plate, mjd, fiber, cells.get("run2d") or run2d, checksum))
+        found.append(Request(plate, mjd, fiber, own_run2d, checksum))
     return list(dict.fromkeys(found))
 
 
@@ -119,8 +149,6 @@ def url_of(request: Request, base_url: str | None, *, lite: bool = True) -> str:
     """Address of a spectrum in the archive's layout."""
     base = base_url or (LEGACY_URL if request.run2d in _LEGACY_RUNS else BASE_URL)
     kind = "spectra/lite" if lite else "spectra/full"
-    if not re.fullmatch(r"[\w.]+", request.run2d):
-        raise ConfigurationError("--run2d", repr(request.run2d), "such as v5_13_2 or 26")
     return f"{base.rstrip('/')}/{request.run2d}/{kind}/{request.plate:04d}/{request.name}"
 
 
@@ -165,8 +193,8 @@ def fetch_one(
     url = url_of(request, base_url, lite=lite)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise InputError(url, "another kind of address", "http or https")
-    told = {"list": request.checksum, "archive": None if sums is None else sums.of(url)}
-    expected = {name: value for name, value in told.items() if value is not None}
+    stated = {"list": request.checksum, "archive": None if sums is None else sums.of(url)}
+    expected = {name: value for name, value in stated.items() if value is not None}
     checked = " and ".join(expected) or "length"
     if target.exists():
         try:
@@ -183,7 +211,8 @@ def fetch_one(
             break
         except InputError:
             raise
-        except (OSError, http.client.HTTPException) as error:
+        # A ValueError: a host name that cannot be encoded, or a length that is no number.
+        except (OSError, ValueError, http.client.HTTPException) as error:
             if attempt == retries:
                 raise InputError(url, f"no answer ({error})", "the archive", "try again") from error
             time.sleep(min(2.0**attempt * 0.2, 10.0))
@@ -236,7 +265,7 @@ def _verify(path: Path, request: Request, expected: Mapping[str, str]) -> None:
         if found != checksum:
             raise InputError(path, f"{kind} {found}", f"{checksum}, as the {source} says")
     cards: Any = read_spectrum(path).cards
-    told = cards.integer("PLATE", "PLATEID"), cards.integer("MJD"), cards.integer("FIBERID")
+    own = cards.integer("PLATE", "PLATEID"), cards.integer("MJD"), cards.integer("FIBERID")
     wanted = request.plate, request.mjd, request.fiber
-    if all(value is not None for value in told) and told != wanted:
-        raise InputError(path, f"spectrum {told}", f"{wanted}")
+    if all(value is not None for value in own) and own != wanted:
+        raise InputError(path, f"spectrum {own}", f"{wanted}")

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from astro_common.errors import ConfigurationError, InputError
 
@@ -34,7 +34,7 @@ class SpectrumFile:
     table_path: str
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: PurePath) -> str:
     """File name without ``.fits``, ``.fit`` and ``.gz``."""
     return _CANDIDATE.sub("", path.name)
 
@@ -46,16 +46,12 @@ def row_id(file_id: str, row: int | None) -> str:
 
 def table_path(path: Path, root: Path) -> str:
     """Path as tables give it: at least parent folder and file name, with forward slashes."""
-    folder = root if root.is_dir() else root.parent
-    inside = path.resolve().relative_to(folder.resolve()) if _is_below(path, folder) else None
-    if inside is None:
-        return "/".join(path.resolve().parts[-2:]).lstrip("/")
-    name = folder.resolve().name
-    return (Path(name) / inside).as_posix() if name else inside.as_posix()
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    folder = (root if root.is_dir() else root.parent).resolve()
+    resolved = path.resolve()
+    if not resolved.is_relative_to(folder):
+        # A link to a file elsewhere.
+        return "/".join(resolved.parts[-2:]).lstrip("/")
+    return (Path(folder.name) / resolved.relative_to(folder)).as_posix()
 
 
 def find_files(
@@ -69,9 +65,9 @@ def find_files(
     Parameters
     ----------
     roots : path-like or sequence of path-like
-        Folders, searched as a whole, and files.
+        Folders, searched with all their subfolders, and files.
     strip_prefix, strip_suffix : str, optional
-        Taken off the stems before they become identifiers.
+        Removed from the stems before they become identifiers.
 
     Returns
     -------
@@ -82,13 +78,13 @@ def find_files(
     Raises
     ------
     InputError
-        A root does not exist, or there is no candidate file at all.
+        A root does not exist, a folder cannot be read, or there is no candidate file at all.
     """
     given = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
     found: dict[Path, Path] = {}
     for root in map(Path, given):
         if root.is_dir():
-            for folder, names, files in os.walk(root):
+            for folder, names, files in os.walk(root, onerror=_refuse):
                 names.sort()
                 for name in files:
                     if _CANDIDATE.search(name) and not name.startswith("."):
@@ -114,6 +110,11 @@ def find_files(
         taken.add(spec_id)
         result.append(SpectrumFile(path, spec_id, shown))
     return result
+
+
+def _refuse(error: OSError) -> None:
+    # `os.walk` would pass over the folder, and its spectra would be missing without a word.
+    raise InputError(error.filename, f"cannot be read ({error.strerror})", "a folder") from error
 
 
 def _stripped(stem: str, prefix: str, suffix: str) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import find_peaks
 
+from astro_common.errors import InputError
 from sdss_spectra.bitmasks import DEFAULT_BITS
 from sdss_spectra.linelist import nearest_line
 from sdss_spectra.preprocessing.resample import LogGrid
@@ -209,11 +210,20 @@ def spectrum_lines(
 
 
 def own_grid(spectrum: Spectrum) -> LogGrid:
-    """A grid of 1e-4 dex over the range of a spectrum at rest, as SDSS's own pixels are."""
+    """A grid of 1e-4 dex over the range of a spectrum at rest, as SDSS's own pixels are.
+
+    Raises
+    ------
+    InputError
+        The wavelengths lie beyond what a grid may have.
+    """
     wavelength = spectrum.solution.vacuum
     velocity, _ = frame_velocity_kms(spectrum)
     shift = np.log10(1.0 + (velocity or 0.0) / C_KMS)
     # A start on whole steps makes grids of different spectra share their pixels.
     start = round(float(np.ceil((np.log10(wavelength[0]) - shift) * 1e4)) * 1e-4, 4)
     stop = float(np.log10(wavelength[-1]) - shift)
+    if not (2.0 < start < 5.5 and stop < 6.0):
+        found = f"wavelengths from {wavelength[0]:g} to {wavelength[-1]:g} angstrom"
+        raise InputError(spectrum.path, found, "between 100 and 316,000 angstrom")
     return replace(LogGrid(), loglam_start=start, n_pixels=max(8, int((stop - start) / 1e-4)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from astro_common.errors import InputError
-from sdss_spectra.readers.generic import wavelength_frame
+from sdss_spectra.readers.generic import stated_frame
 from sdss_spectra.releases import release_of
 from sdss_spectra.spectrum import Spectrum
 from sdss_spectra.tables import column
@@ -45,7 +45,6 @@ class ManifestSettings:
     notes: str | None = None
 
 
-@lru_cache(maxsize=4)
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as bare hexadecimal text.
 
@@ -55,10 +54,17 @@ def sha256_of(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        state = path.stat()
+        return _sha256(path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a file") from error
+
+
+# All rows of a file of many spectra have the same sum.
+@lru_cache(maxsize=4)
+def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_row(
@@ -66,14 +72,13 @@ def manifest_row(
 ) -> dict[str, Any]:
     """One row of the manifest; values are None where the file has no such keyword."""
     cards = spectrum.cards
-    generic = spectrum.reader in ("image", "image-stack", "table")
     return {
         "spec_id": spec_id,
         "survey": settings.survey or cards.text("SURVEY"),
         "data_release": settings.data_release or release_of(cards),
         "source_path": source_path,
         "checksum": sha256_of(spectrum.path),
-        "wavelength_frame": wavelength_frame(cards) if generic else spectrum.solution.frame,
+        "wavelength_frame": stated_frame(spectrum),
         "wavelength_grid": spectrum.solution.grid,
         "crval1": cards.number("CRVAL1"),
         "cd1_1": cards.number("CD1_1"),

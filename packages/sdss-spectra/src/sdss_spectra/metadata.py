@@ -13,7 +13,7 @@ from astropy.units import UnitsError
 
 from sdss_spectra.bitmasks import DEFAULT_BITS, bit_names, bits_value, has_bits
 from sdss_spectra.preprocessing.extinction import find_reddening
-from sdss_spectra.readers.generic import wavelength_frame
+from sdss_spectra.readers.generic import stated_frame
 from sdss_spectra.releases import release_of
 from sdss_spectra.spectrum import Cards, Spectrum
 from sdss_spectra.tables import column
@@ -70,7 +70,7 @@ _MIN_RESOLUTION: Final = 50.0
 
 @dataclass(frozen=True)
 class Declared:
-    """What the user says about the whole data set."""
+    """What the user declares about the whole data set."""
 
     data_release: str | None = None
     retrieval_date: str | None = None
@@ -92,7 +92,7 @@ def metadata_row(
     spec_id, file_path : str
         Its identifier and path.
     declared : Declared
-        What the user says.
+        What the user declares.
 
     Returns
     -------
@@ -108,7 +108,6 @@ def metadata_row(
     position = position_deg(spectrum)
     resolution, source = resolving_power(spectrum)
     reddening = find_reddening(cards)
-    generic = spectrum.reader in ("image", "image-stack", "table")
     return {
         "spec_id": spec_id,
         "obj_id": object_id(cards),
@@ -130,7 +129,7 @@ def metadata_row(
         "ebv_source": None if reddening is None else reddening.source,
         "mask_frac_bad": _bad_fraction(spectrum),
         "quality_flags": _quality(spectrum),
-        "wavelength_frame": wavelength_frame(cards) if generic else spectrum.solution.frame,
+        "wavelength_frame": stated_frame(spectrum),
         "flux_unit": spectrum.flux_unit,
         "data_release": declared.data_release or release_of(cards),
         "retrieval_date": declared.retrieval_date,
@@ -239,9 +238,9 @@ def _heliocentric(spectrum: Spectrum) -> bool | None:
 
 
 def _bad_fraction(spectrum: Spectrum) -> float | None:
-    told = spectrum.cards.number(*_MASK_KEYS)
-    if told is not None:
-        return told
+    stated = spectrum.cards.number(*_MASK_KEYS)
+    if stated is not None:
+        return stated
     if spectrum.ivar is None:
         return None
     bad = ~(spectrum.ivar > 0)
@@ -255,6 +254,8 @@ def _quality(spectrum: Spectrum) -> str | None:
     cards: Mapping[str, Any] = spectrum.cards
     for name in _QUALITY_KEYS:
         value = cards.get(name)
+        if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+            continue
         if isinstance(value, (str, bool, int, np.integer, float, np.floating)):
             found[name] = value.item() if isinstance(value, np.generic) else value
     for name, mask in (("ANYANDMASK", spectrum.and_mask), ("ANYORMASK", spectrum.or_mask)):

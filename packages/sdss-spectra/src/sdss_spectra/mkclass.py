@@ -16,15 +16,16 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["LETTERS", "SpectralType", "parse_type", "type_from_parameters", "type_text"]
+__all__ = ["LETTERS", "SpectralType", "parse_type", "type_from_parameters"]
 
 LETTERS: Final = "OBAFGKMLT"
 
+# Folder names are parsed too: a word such as "work" or "chandra" must not begin a class.
 _SPECIAL: Final = (
-    (re.compile(r"^(calcium\s*wd|wd|d[abcoqzx]+\d*(\.\d)?:?$|d[abcoqz]\b)", re.IGNORECASE), "WD"),
-    (re.compile(r"^cv\b|^cataclysmic", re.IGNORECASE), "CV"),
-    (re.compile(r"^(carbon|c[-_ ]?[rnjh]\d?|c\d)", re.IGNORECASE), "Carbon"),
-    (re.compile(r"^(wn|wc|wo|wr)\d*", re.IGNORECASE), "WR"),
+    (re.compile(r"(?i:calcium|carbon)?(?i:wd)|D[ABCOQZX]+\d*(\.\d)?(:?$|\b)"), "WD"),
+    (re.compile(r"(?i)cv\b|cataclysmic"), "CV"),
+    (re.compile(r"(?i)carbon|c[-_]?[rnjh]d?(?![a-z])|c\d"), "Carbon"),
+    (re.compile(r"(?i)w[ncor](?:l|e|ha?)?(?![a-z])"), "WR"),
 )
 _TYPE: Final = re.compile(
     r"^(?P<dwarf>sd[:\s]*|esd|usd|d(?=[OBAFGKM]\d))?"
@@ -87,21 +88,19 @@ class SpectralType:
 
     @property
     def code(self) -> float | None:
-        """Ten times the place of the letter plus the subtype: O5 is 5, G2 is 42 (float)."""
+        """Ten times the place of the letter plus the subtype: O5 is 5, G2 is 42 (float).
+
+        A type without a subtype counts as the middle of its class; None off the sequence.
+        """
         if self.letter not in LETTERS:
             return None
         return 10.0 * LETTERS.index(self.letter) + (5.0 if self.subtype is None else self.subtype)
 
     @property
     def mk(self) -> str:
-        """The class as one word, such as ``G2V`` (str)."""
-        return type_text(self)
-
-
-def type_text(found: SpectralType) -> str:
-    """Write a spectral type as one word, such as ``B9.5III``."""
-    subtype = "" if found.subtype is None else f"{found.subtype:.4g}"
-    return f"{found.letter}{subtype}{found.luminosity}"
+        """The class as one word, such as ``B9.5III`` (str)."""
+        subtype = "" if self.subtype is None else f"{self.subtype:.4g}"
+        return f"{self.letter}{subtype}{self.luminosity}"
 
 
 def parse_type(text: str | None) -> SpectralType | None:
@@ -164,9 +163,10 @@ def type_from_parameters(teff_k: float | None, logg_cgs: float | None) -> Spectr
     teff_k : float or None
         Kelvin.
     logg_cgs : float or None
-        log10 of the surface gravity in cm/s^2. Without it the star counts as a dwarf; the
-        luminosity class, which then nothing says, stays empty. Below 3.5 and cooler than 5200 K
-        the scale of giants holds.
+        log10 of the surface gravity in cm/s^2. Below 1, 2, 3.5, 3.9 and 6 the luminosity class is
+        I, II, III, IV and V, and VII above: limits of this package, since no standard ones exist.
+        Without a gravity the star counts as a dwarf, and the luminosity class stays empty. The
+        scale of giants holds below 3.5 and from 3160 to 5200 K.
 
     Returns
     -------

@@ -9,7 +9,7 @@ says so (SYNTHET = T), and its truth lies beside in ``truth.json``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,7 +158,7 @@ def write_mock(
     per_class : int
         Stars of each class.
     seed : int
-        Of all chance.
+        Seed of all random numbers.
     classes : str, optional
         Letters of the classes.
     overwrite : bool, optional
@@ -199,7 +199,7 @@ def write_mock(
             with atomic_path(path, overwrite=overwrite) as partial, partial.open("wb") as file:
                 hdus.writeto(file)
             paths.append(path)
-            truth[path.stem] = star.__dict__
+            truth[path.stem] = asdict(star)
     text = json.dumps(jsonable({"synthetic": True, "seed": seed, "stars": truth}), indent=1) + "\n"
     with atomic_path(folder / "truth.json", overwrite=overwrite) as partial:
         partial.write_text(text, encoding="utf-8")

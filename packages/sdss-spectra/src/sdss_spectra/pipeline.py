@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sdss_spectra.dataset import Dataset
     from sdss_spectra.files import SpectrumFile
     from sdss_spectra.labels.catalogue import Catalogue
+    from sdss_spectra.metadata import Declared
     from sdss_spectra.model.run import Run, RunSettings
     from sdss_spectra.preprocessing.steps import Preprocessing
+    from sdss_spectra.spectrum import Spectrum
 
 __all__ = ["main", "run_pipeline"]
 
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # The grid of the model covers this range whatever its number of pixels.
 _RANGE_DEX = 0.4096
+# So many make pixels of the finest step that a grid may have.
+_MAX_PIXELS = 400_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,18 +62,24 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     """
     from sdss_spectra.commands.options import catalogue_of, declared_of, status_of
     from sdss_spectra.model.keras_network import require_tensorflow
-    from sdss_spectra.model.run import model_folder, write_run
+    from sdss_spectra.model.run_folder import model_folder, write_run
+    from sdss_spectra.preprocessing.log import time_stamp
+    from sdss_spectra.readers import read_spectrum
     from sdss_spectra.reporting.model_figures import draw_history
 
     require_tensorflow()
     settings = _settings(arguments)
-    _check_outputs(arguments)
-    declared_of(arguments)
+    declared = declared_of(arguments)
+    timestamp = time_stamp(arguments.manifest_created_at, "--manifest-created-at")
+    example = None
+    if arguments.plot_example is not None:
+        example = read_spectrum(arguments.plot_example)
     catalogue = catalogue_of(arguments)
+    _check_outputs(arguments)
     with ExitStack() as stack:
         if arguments.output is not None:
             stack.enter_context(model_folder(arguments.output, arguments.overwrite))
-        dataset, found = _trained(arguments, settings, catalogue)
+        dataset, found = _trained(arguments, settings, catalogue, declared, timestamp)
         if arguments.output is not None:
             write_run(arguments.output, found)
     if arguments.history_plot is not None:
@@ -77,7 +87,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
             found.history.rows, arguments.history_plot, overwrite=True,
             synthetic=dataset.is_synthetic,
         )  # fmt: skip
-    _draw_example(arguments)
+    _draw_example(arguments, example)
     if not arguments.no_show_history:
         _show(found.history.rows)
     last = found.history.rows[-1]
@@ -104,7 +114,11 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
 
 
 def _trained(
-    arguments: argparse.Namespace, settings: RunSettings, catalogue: Catalogue | None
+    arguments: argparse.Namespace,
+    settings: RunSettings,
+    catalogue: Catalogue | None,
+    declared: Declared,
+    timestamp: str,
 ) -> tuple[Dataset, Run]:
     """Read and label the spectra, write the tables that were asked for, and train."""
     from sdss_spectra.commands.options import dataset_of, files_of
@@ -119,7 +133,7 @@ def _trained(
     _report_fallback(dataset, catalogue)
     warn_of_size(dataset.names)
     cleaning = replace(settings.preprocessing, normalise=True)
-    _write_tables(arguments, files, catalogue, cleaning)
+    _write_tables(arguments, files, catalogue, cleaning, declared, timestamp)
     return dataset, train_on(dataset, settings, on_epoch=show_epoch)
 
 
@@ -132,8 +146,9 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
     from sdss_spectra.preprocessing.steps import Preprocessing
     from sdss_spectra.splits import check_fractions
 
-    if arguments.input_length < 64:
-        raise ConfigurationError("--input-length", str(arguments.input_length), "at least 64")
+    if not 64 <= arguments.input_length <= _MAX_PIXELS:
+        expected = f"64 to {_MAX_PIXELS:,}"
+        raise ConfigurationError("--input-length", str(arguments.input_length), expected)
     check_fractions(arguments.validation_fraction, arguments.test_fraction)
     pixels = arguments.input_length
     depth = min(5, int(pixels // 8).bit_length() - 1)
@@ -169,8 +184,11 @@ def _failures(arguments: argparse.Namespace) -> Path | None:
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     from astro_common.errors import ConfigurationError
+    from sdss_spectra.commands.options import check_distinct
     from sdss_spectra.tables import check_output, check_table
 
+    tables = ("metadata_table", "spectra_manifest", "label_table", "preproc_log")
+    check_distinct(**{name: getattr(arguments, name) for name in tables})
     for table, kind in (
         ("metadata_table", "metadata_format"),
         ("spectra_manifest", "manifest_format"),
@@ -218,15 +236,14 @@ def _write_tables(
     files: Sequence[SpectrumFile],
     catalogue: Catalogue | None,
     settings: Preprocessing,
+    declared: Declared,
+    timestamp: str,
 ) -> None:
     from sdss_spectra import manifest, metadata
-    from sdss_spectra.commands.options import declared_of
     from sdss_spectra.labels import table as labels
     from sdss_spectra.preprocessing import log
     from sdss_spectra.preprocessing.store import cleaned_record
     from sdss_spectra.survey_table import write_survey_table
-
-    stamp = log.time_stamp(arguments.manifest_created_at, "--manifest-created-at")
 
     def write(path: Path | None, *what: Any, file_format: str | None, **how: Any) -> None:
         if path is not None:
@@ -243,11 +260,11 @@ def _write_tables(
     write(
         arguments.metadata_table,
         metadata.COLUMNS,
-        partial(metadata.metadata_row, declared=declared_of(arguments)),
+        partial(metadata.metadata_row, declared=declared),
         file_format=arguments.metadata_format,
     )
     of_all = manifest.ManifestSettings(
-        stamp, arguments.survey, arguments.data_release, arguments.manifest_notes
+        timestamp, arguments.survey, arguments.data_release, arguments.manifest_notes
     )
     write(
         arguments.spectra_manifest,
@@ -266,7 +283,7 @@ def _write_tables(
         arguments.preproc_log,
         log.COLUMNS,
         partial(cleaned_record, settings=settings, with_steps=True),
-        rows_of=lambda item: log.log_rows(item["spec_id"], item["steps"], stamp),
+        rows_of=lambda item: log.log_rows(item["spec_id"], item["steps"], timestamp),
         file_format=arguments.preproc_log_format,
     )
 
@@ -284,13 +301,12 @@ def _example_path(arguments: argparse.Namespace) -> Path | None:
     return folder / f"{stem_of(arguments.plot_example)}-lines.png"
 
 
-def _draw_example(arguments: argparse.Namespace) -> None:
-    from sdss_spectra.readers import read_spectrum
+def _draw_example(arguments: argparse.Namespace, example: Spectrum | None) -> None:
     from sdss_spectra.reporting.spectrum_figure import draw_spectrum
 
     output = _example_path(arguments)
-    if output is not None:
-        draw_spectrum(read_spectrum(arguments.plot_example), output, overwrite=True)
+    if output is not None and example is not None:
+        draw_spectrum(example, output, overwrite=True)
         logger.info("%s: drawn", output)
 
 

@@ -33,7 +33,7 @@ RELEASES: Final[dict[str, str]] = {
 
 
 def release_of(cards: Cards) -> str | None:
-    """The release that RUN2D, or the keyword DR, tells; None where neither does."""
+    """The release that RUN2D, or the keyword DR, implies; None where neither does."""
     for name in ("RUN2D", "DR"):
         value = cards.get(name)
         if value is None:

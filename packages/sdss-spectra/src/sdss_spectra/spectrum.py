@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from sdss_spectra.wavelength import WavelengthSolution
 __all__ = ["Cards", "Spectrum"]
 
 Floats = npt.NDArray[np.float64]
+
+_INTEGER: Final = re.compile(r"[+-]?\d+")
 
 
 class Cards(Mapping[str, Any]):
@@ -75,7 +78,7 @@ class Cards(Mapping[str, Any]):
             value = self.get(name)
             if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)):
                 return int(value)
-            if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
+            if isinstance(value, str) and _INTEGER.fullmatch(value):
                 return int(value)
         return None
 

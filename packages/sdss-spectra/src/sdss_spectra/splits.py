@@ -58,19 +58,19 @@ def split_spectra(
 ) -> list[str]:
     """Assign each spectrum to a part.
 
-    Groups are dealt whole, class by class (by the class that most of a group's spectra have), the
-    rarest class first, so that each part has its share of each class. A class with a single group
-    goes to training; one with two has none in validation; from three on every part that was asked
-    for has at least one.
+    Groups are assigned as a whole, class by class (a group counts for the class of most of its
+    spectra), the rarest class first, so that each part has its share of each class. A class with a
+    single group goes to training, and one with two has none in validation. From three groups on,
+    every part that was asked for has at least one.
 
     Parameters
     ----------
     classes, groups : sequence of str
         Of each spectrum.
     validation_fraction, test_fraction : float
-        Shares of the spectra.
+        Fractions of the spectra.
     seed : int
-        Of the order in which groups are dealt.
+        Seed of the order in which groups are assigned.
 
     Returns
     -------

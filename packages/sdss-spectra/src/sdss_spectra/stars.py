@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,7 +26,7 @@ MATCH_ARCSEC: Final = 2.0
 
 @dataclass(frozen=True)
 class StarKeys:
-    """What tells the star of a spectrum.
+    """What identifies the star of a spectrum.
 
     Attributes
     ----------
@@ -43,7 +43,26 @@ class StarKeys:
     spec_id: str
     names: tuple[str, ...]
     position: tuple[float, float] | None
-    plate_mjd: str | None
+    plate_mjd: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What identifies the star, as JSON can hold it (dict)."""
+        return {"spec_id": self.spec_id, "names": self.names, "position": self.position}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StarKeys:
+        """Make one of what `as_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Something is missing or of another kind.
+        """
+        position = values["position"]
+        if position is not None:
+            ra, dec = position
+            position = float(ra), float(dec)
+        return cls(str(values["spec_id"]), tuple(map(str, values["names"])), position)
 
 
 def star_keys(spectrum: Spectrum, spec_id: str) -> StarKeys:
@@ -67,7 +86,7 @@ def star_keys(spectrum: Spectrum, spec_id: str) -> StarKeys:
             names.append(f"hd-{int(match[1])}")
         elif _OTHER.match(text):
             names.append(re.sub(r"[\s_+-]+", "-", text.lower()))
-    # Template stacks name the star after its type: "G8V (101501)".
+    # Template stacks give the star after its type: "G8V (101501)".
     match = _IN_PARENTHESES.search(cards.text("SPTYPE") or "")
     if match:
         inside = match[1].strip()

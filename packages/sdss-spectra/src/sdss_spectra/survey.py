@@ -33,7 +33,7 @@ PerSpectrum = Callable[[Spectrum, str, str], Any]
 
 @dataclass
 class Account:
-    """How a pass over the files went.
+    """What came of a pass over the files.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def _results(function: PerSpectrum, file: SpectrumFile) -> Iterator[Any]:
 
 
 def _fault(error: Exception) -> str:
-    """What is wrong with a file; other errors than its own are raised again."""
+    """Say why a file cannot be used; raise the error again if it is not the file's fault."""
     if isinstance(error, InputError):
         return error.reason
     if isinstance(error, AstroError):
@@ -69,7 +69,7 @@ def _fault(error: Exception) -> str:
 
 
 def _apply(function: PerSpectrum, unit: tuple[int, SpectrumFile]) -> tuple[int, Any, str | None]:
-    """Run the function on each spectrum of a file; what is wrong with the file is returned."""
+    """Run the function on each spectrum of a file; a fault of the file is returned as text."""
     number, file = unit
     try:
         return number, list(_results(function, file)), None
@@ -99,7 +99,7 @@ def each_spectrum(
         Takes spectrum, spec_id and path for tables. With several workers it is a function of a
         module, or a partial of one.
     account : Account
-        Is filled.
+        Counts are added to it.
     failures : Path, optional
         ``failures.jsonl`` with a line for each file that cannot be used.
     workers : int, optional

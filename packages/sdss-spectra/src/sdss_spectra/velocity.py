@@ -6,12 +6,10 @@ applied again.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sdss_spectra.spectrum import Cards, Spectrum
 from sdss_spectra.wavelength import C_KMS
 
-__all__ = ["frame_velocity_kms", "redshift_of", "velocity_kms"]
+__all__ = ["frame_velocity_kms", "velocity_kms"]
 
 _VELOCITIES = ("VHELIO", "VHELIO_AVG", "VRAD", "RVEL", "VELOCITY", "Z_V", "HELIOVEL", "HELIOV")
 _REDSHIFTS = ("Z", "REDH", "ZHELIO")
@@ -38,13 +36,8 @@ def velocity_kms(cards: Cards) -> tuple[float, str] | None:
     return None
 
 
-def redshift_of(velocity: float) -> float:
-    """Redshift of a c*z in km/s."""
-    return velocity / C_KMS
-
-
 def frame_velocity_kms(spectrum: Spectrum) -> tuple[float | None, str]:
-    """What must be taken out of the wavelengths to bring a spectrum to rest.
+    """The velocity to be removed from the wavelengths to bring a spectrum to rest.
 
     Returns
     -------
@@ -58,5 +51,5 @@ def frame_velocity_kms(spectrum: Spectrum) -> tuple[float | None, str]:
     found = velocity_kms(spectrum.cards)
     if found is None:
         return None, "no velocity or redshift"
-    warning: Any = spectrum.cards.integer("ZWARNING")
+    warning = spectrum.cards.integer("ZWARNING")
     return found[0], f"ZWARNING = {warning}" if warning else ""

@@ -3,7 +3,8 @@
 References
 ----------
 Ciddor 1996, Applied Optics 35, 1566 (refractive index of standard air, from vacuum wavelengths);
-Morton 2000, ApJS 130, 403 (the constants in use for vacuum to air in astronomy).
+Morton 2000, ApJS 130, 403 (the constants in use for vacuum to air in astronomy);
+Greisen, Calabretta, Valdes & Allen 2006, A&A 446, 747 (spectral coordinates in FITS).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "C_KMS",
     "WavelengthSolution",
     "air_to_vacuum",
+    "angstrom_per",
     "from_keywords",
     "refractive_index",
     "vacuum_to_air",
@@ -30,6 +32,7 @@ C_KMS: Final = 299792.458
 
 # Below this the air does not transmit and the dispersion formula is not meant for it.
 _MIN_AIR_ANGSTROM: Final = 2000.0
+_ANGSTROM_PER: Final = {"nm": 10.0, "um": 1e4, "micron": 1e4, "m": 1e10}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class WavelengthSolution:
         Angstrom, in `frame`, strictly increasing.
     method : str
         How it was found: ``loglam``, ``wavelength-column``, ``coeff0-coeff1``,
-        ``crval1-cd1_1-log10``, ``crval1-cdelt1`` and the like.
+        ``crval1-cd1_1-log10``, ``crval1-cdelt1-log``, ``crval1-cdelt1`` and the like.
     is_log10 : bool
         Whether the pixels are equally spaced in log10 of the wavelength.
     frame : str or None
@@ -60,9 +63,23 @@ class WavelengthSolution:
         return "log10" if self.is_log10 else "linear"
 
     @property
+    def is_increasing(self) -> bool:
+        """Whether the wavelengths are finite, positive and strictly increasing (bool)."""
+        values = self.wavelength
+        # No difference is above 0 at a NaN, or after an infinite number.
+        with np.errstate(invalid="ignore"):
+            steps = np.diff(values)
+        return bool(values[0] > 0 and (steps > 0).all() and np.isfinite(values[-1]))
+
+    @property
     def vacuum(self) -> Floats:
         """Wavelengths in vacuum, angstrom; a frame that is not known counts as vacuum."""
         return air_to_vacuum(self.wavelength) if self.frame == "air" else self.wavelength
+
+
+def angstrom_per(unit: str) -> float:
+    """Angstrom in a unit of length as headers write it; 1 for one that is not known."""
+    return _ANGSTROM_PER.get(unit.strip().lower(), 1.0)
 
 
 def refractive_index(wavelength_vacuum: npt.ArrayLike) -> Floats:
@@ -115,9 +132,10 @@ def from_keywords(
     """Reconstruct wavelengths from header keywords.
 
     ``COEFF0, COEFF1`` are log10 of angstrom, for the first pixel and per pixel. ``CRVAL1`` with
-    ``CD1_1`` or ``CDELT1`` and ``CRPIX1`` follow the FITS Standard; with ``DC-FLAG = 1`` (IRAF) the
-    values are logarithms. SDSS files claim ``CTYPE1 = LINEAR`` beside ``DC-FLAG = 1``: the flag is
-    right, and so are values below 10, which no wavelength in angstrom has.
+    ``CD1_1`` or ``CDELT1`` and ``CRPIX1`` follow the FITS Standard. With ``DC-FLAG = 1`` (IRAF) the
+    values are logarithms, and with ``CTYPE1 = WAVE-LOG`` or ``AWAV-LOG`` pixels are steps in ln
+    (Greisen et al. 2006, equation 5). SDSS files claim ``CTYPE1 = LINEAR`` beside ``DC-FLAG = 1``:
+    the flag is right, and so are values below 10, which no wavelength in angstrom has.
 
     Parameters
     ----------
@@ -138,19 +156,18 @@ def from_keywords(
     if coeff0 is not None and coeff1:
         return WavelengthSolution(10.0 ** (coeff0 + coeff1 * pixel), "coeff0-coeff1", True, frame)
     start = _number(keywords, "CRVAL1")
-    step_name = next((n for n in ("CD1_1", "CDELT1") if _number(keywords, n)), None)
-    if start is None or step_name is None:
+    steps = {name: _number(keywords, name) for name in ("CD1_1", "CDELT1")}
+    step_name, step = next(((n, value) for n, value in steps.items() if value), ("", None))
+    if start is None or step is None:
         return None
-    step = _number(keywords, step_name)
-    assert step is not None  # noqa: S101 - chosen just above
     reference = _number(keywords, "CRPIX1")
     values = start + (pixel + 1.0 - (1.0 if reference is None else reference)) * step
     flag = _number(keywords, "DC-FLAG")
     unit = str(keywords.get("CUNIT1", "")).strip().lower()
-    is_log10 = flag == 1 or (start < 10.0 and unit in ("", "angstrom", "angstroms"))
-    name = f"crval1-{step_name.lower()}" + ("-log10" if is_log10 else "")
-    if is_log10:
-        values = 10.0**values
-    else:
-        values = values * {"nm": 10.0, "um": 1e4, "micron": 1e4, "m": 1e10}.get(unit, 1.0)
-    return WavelengthSolution(values, name, is_log10, frame)
+    name = f"crval1-{step_name.lower()}"
+    if flag == 1 or (start < 10.0 and unit in ("", "angstrom", "angstroms")):
+        return WavelengthSolution(10.0**values, f"{name}-log10", True, frame)
+    if str(keywords.get("CTYPE1", "")).strip().upper() in ("WAVE-LOG", "AWAV-LOG") and start > 0:
+        values = start * np.exp(values / start - 1.0) * angstrom_per(unit)
+        return WavelengthSolution(values, f"{name}-log", True, frame)
+    return WavelengthSolution(values * angstrom_per(unit), name, False, frame)

@@ -70,7 +70,7 @@ class IndexMatching:
         code: Doubles,
         groups: Sequence[str],
     ) -> None:
-        """Learn; see `Baseline`."""
+        """Fit; see `Baseline`."""
         found = self._indices(flux, mask)
         with np.errstate(all="ignore"):
             self._centre = np.where(
@@ -83,40 +83,40 @@ class IndexMatching:
         self._points = self._scaled(found)
         self._names, self._code = np.asarray(names), code
 
-        def told_by(fitted: Rows, told: Rows, settings: Sequence[int]) -> list[Strings]:
-            square = _squares(self._points[told], self._points[fitted])
+        def predicted_by(fitted: Rows, held_out: Rows, settings: Sequence[int]) -> list[Strings]:
+            square = _squares(self._points[held_out], self._points[fitted])
             answers = []
             for count in settings:
-                shares, _ = self._told(square, self._names[fitted], code[fitted], count)
+                shares, _ = self._shares(square, self._names[fitted], code[fitted], count)
                 answers.append(np.asarray(self._classes)[shares.argmax(axis=1)])
             return answers
 
-        self._count = best_setting(_NEIGHBOURS, told_by, self._names, groups, self._seed)
+        self._count = best_setting(_NEIGHBOURS, predicted_by, self._names, groups, self._seed)
 
     def _scaled(self, found: Doubles) -> Doubles:
         return (np.where(np.isfinite(found), found, self._centre) - self._centre) / self._spread
 
     def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
-        """Tell; see `Baseline`."""
+        """Predict; see `Baseline`."""
         square = _squares(self._scaled(self._indices(flux, mask)), self._points)
-        return self._told(square, self._names, self._code, self._count)
+        return self._shares(square, self._names, self._code, self._count)
 
-    def _told(
+    def _shares(
         self, square: Doubles, names: Strings, code: Doubles, count: int
     ) -> tuple[Doubles, Doubles]:
         nearest = np.argsort(square, axis=1, kind="stable")[:, :count]
         weight = 1.0 / (np.take_along_axis(square, nearest, 1) + 1e-3)
-        told = np.stack(
+        shares = np.stack(
             [(weight * (names[nearest] == name)).sum(axis=1) for name in self._classes], axis=1
         )
-        told = told + 1e-9
+        shares = shares + 1e-9
         codes = code[nearest]
         known = np.isfinite(codes)
         with np.errstate(divide="ignore", invalid="ignore"):
             subtype = (weight * np.where(known, codes, 0.0)).sum(axis=1) / (weight * known).sum(
                 axis=1
             )
-        return told / told.sum(axis=1, keepdims=True), subtype
+        return shares / shares.sum(axis=1, keepdims=True), subtype
 
 
 def _squares(values: Doubles, points: Doubles) -> Doubles:

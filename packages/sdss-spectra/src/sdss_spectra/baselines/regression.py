@@ -46,22 +46,26 @@ class Regression:
         code: Doubles,
         groups: Sequence[str],
     ) -> None:
-        """Learn; see `Baseline`."""
+        """Fit; see `Baseline`."""
         values = {kind: self._features(kind, flux, mask) for kind in _KINDS}
         types = np.asarray(names)
         settings = [(k, n, c) for k in _KINDS for n in _COMPONENTS for c in _STRENGTHS]
 
-        def told_by(fitted: Rows, told: Rows, settings: Sequence[Setting]) -> list[Strings]:
+        def predicted_by(
+            fitted: Rows, held_out: Rows, settings: Sequence[Setting]
+        ) -> list[Strings]:
             found: dict[Setting, Strings] = {}
             for kind in _KINDS:
                 axes = self._axes(values[kind][fitted], max(_COMPONENTS))
-                ours, theirs = (axes.transform(values[kind][rows]) for rows in (fitted, told))
+                ours, theirs = (axes.transform(values[kind][rows]) for rows in (fitted, held_out))
                 for setting in (s for s in settings if s[0] == kind):
                     model = _regression(ours[:, : setting[1]], types[fitted], setting[2])
                     found[setting] = model.predict(theirs[:, : setting[1]])
             return [found[setting] for setting in settings]
 
-        self._kind, count, strength = best_setting(settings, told_by, types, groups, self._seed)
+        self._kind, count, strength = best_setting(
+            settings, predicted_by, types, groups, self._seed
+        )
         self._pca = self._axes(values[self._kind], count)
         self._model = _regression(self._pca.transform(values[self._kind]), types, strength)
 
@@ -70,15 +74,15 @@ class Regression:
         return PCA(parts, whiten=True, svd_solver="full", random_state=self._seed).fit(values)
 
     def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
-        """Tell; see `Baseline`. Subtypes are not told."""
+        """Predict; see `Baseline`. Subtypes are not predicted."""
         share = self._model.predict_proba(
             self._pca.transform(self._features(self._kind, flux, mask))
         )
-        told = np.zeros((len(flux), len(self._classes)))
+        shares = np.zeros((len(flux), len(self._classes)))
         for place, name in enumerate(self._model.classes_):
             if name in self._classes:
-                told[:, self._classes.index(str(name))] = share[:, place]
-        return told, np.full(len(flux), np.nan)
+                shares[:, self._classes.index(str(name))] = share[:, place]
+        return shares, np.full(len(flux), np.nan)
 
 
 def _regression(values: Doubles, names: Strings, strength: float) -> LogisticRegression:

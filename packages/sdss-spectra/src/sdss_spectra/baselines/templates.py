@@ -29,13 +29,13 @@ class NearestTemplate:
         code: Doubles,
         groups: Sequence[str],
     ) -> None:
-        """Learn; see `Baseline`."""
+        """Fit; see `Baseline`."""
         known = [row for row, name in enumerate(names) if name in self._classes]
         numbers = np.array([self._classes.index(names[row]) for row in known], np.int64)
         self._templates = fit_templates(*log_flux(flux[known], mask[known]), numbers, code[known])
 
     def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
-        """Tell; see `Baseline`."""
+        """Predict; see `Baseline`."""
         values, known = log_flux(flux, mask)
         nearest = self._templates.chi_square(values, known).argmin(axis=1)
         shares = self._templates.probabilities(values, known, len(self._classes))

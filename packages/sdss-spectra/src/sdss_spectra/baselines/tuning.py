@@ -1,4 +1,4 @@
-"""The interface of the baselines, and the choice of what they leave open."""
+"""The interface of the baselines, and the choice of their settings by cross-validation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Baseline(Protocol):
         code: Doubles,
         groups: Sequence[str],
     ) -> None:
-        """Learn from typed spectra.
+        """Fit to typed spectra.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Baseline(Protocol):
         ...
 
     def predict(self, flux: npt.NDArray[Any], mask: Masks) -> tuple[Doubles, Doubles]:
-        """Tell the classes of spectra.
+        """Predict the classes of spectra.
 
         Parameters
         ----------
@@ -62,14 +62,14 @@ class Baseline(Protocol):
         probabilities : ndarray of float64, shape (n, n_classes)
             Of the classes with which the baseline was made, in that order.
         code : ndarray of float64, shape (n,)
-            Subtype codes; NaN where the baseline tells none.
+            Subtype codes; NaN where the baseline predicts none.
         """
         ...
 
 
 def best_setting(
     settings: Sequence[Setting],
-    told_by: Callable[[Rows, Rows, Sequence[Setting]], Sequence[Strings]],
+    predicted_by: Callable[[Rows, Rows, Sequence[Setting]], Sequence[Strings]],
     names: Strings,
     groups: Sequence[str],
     seed: int,
@@ -80,14 +80,14 @@ def best_setting(
     ----------
     settings : sequence
         What may be chosen; the first of equals is.
-    told_by : callable
-        Takes rows to fit to, rows to tell and the settings; gives the classes by each setting.
+    predicted_by : callable
+        Takes rows to fit to, rows to predict and the settings; gives the classes by each setting.
     names : ndarray of str, shape (n,)
         Classes of the training spectra.
     groups : sequence of str
         Their stars.
     seed : int
-        Of the folds.
+        Seed of the folds.
 
     Returns
     -------
@@ -103,9 +103,9 @@ def best_setting(
         # Classes with fewer stars than folds cannot be in each of them.
         warnings.simplefilter("ignore", UserWarning)
         folds = list(splitter.split(names, names, np.asarray(groups)))
-    for fitted, told in folds:
-        if len(set(names[fitted])) < 2 or not len(told):
+    for fitted, held_out in folds:
+        if len(set(names[fitted])) < 2 or not len(held_out):
             continue
-        found = told_by(fitted, told, settings)
-        right += [np.count_nonzero(answer == names[told]) for answer in found]
+        found = predicted_by(fitted, held_out, settings)
+        right += [np.count_nonzero(answer == names[held_out]) for answer in found]
     return settings[int(right.argmax())]

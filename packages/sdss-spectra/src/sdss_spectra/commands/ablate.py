@@ -1,4 +1,4 @@
-"""``sdss-spectra ablate``: what each part is worth."""
+"""``sdss-spectra ablate``: what each part of the classifier is worth."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sdss_spectra.commands.options import (
     add_grid,
     add_output,
     add_seed,
+    add_verb,
     add_workers,
     catalogue_of,
     failures_beside,
     preprocessing_of,
     status_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -26,7 +26,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "ablate",
         "train without each part in turn (needs sdss-spectra[tensorflow])",

@@ -11,10 +11,11 @@ from sdss_spectra.commands.options import (
     add_catalogue,
     add_data,
     add_seed,
+    add_verb,
     add_workers,
     catalogue_of,
+    failures_beside,
     status_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -22,11 +23,11 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "evaluate",
         "scores of a model on labelled spectra, with intervals",
-        "Judge a model: accuracy, macro-F1, subtype error, confusion, curves, calibration, with "
+        "Evaluate a model: accuracy, macro-F1, subtype error, confusion, curves, calibration, with "
         "intervals bootstrapped over stars. Stars of its own training set are left out.",
     )
     add_data(parser)
@@ -36,12 +37,12 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what exists")
     parser.add_argument(
-        "--all", action="store_true", help="also judge on stars that the model was trained on"
+        "--all", action="store_true", help="also use stars that the model was trained on"
     )
     parser.add_argument(
         "--baselines",
         action="store_true",
-        help="also judge template matching, PCA with logistic regression and spectral indices, "
+        help="also evaluate template matching, PCA with logistic regression and spectral indices, "
         "fitted to the model's training set, which DATA must hold",
     )
     add_seed(parser)
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         with_baselines=arguments.baselines,
         seed=arguments.seed,
         workers=arguments.workers,
+        failures=None if arguments.output is None else failures_beside(arguments.output),
     )
     if arguments.output is not None:
         text = json.dumps(jsonable(result), indent=2, allow_nan=False) + "\n"

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, PARTLY_FAILED, print_json
-from sdss_spectra.commands.options import unit_verb
+from sdss_spectra.commands.options import add_verb
 
 __all__ = ["add_parser"]
 
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "fetch",
         "download spectra by plate, MJD and fibre; interrupted downloads are continued",
@@ -41,12 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     from astro_common.jobs.attempt import Failure
     from astro_common.jobs.failures import FailureFile
     from sdss_spectra.checksums import ArchiveSums
-    from sdss_spectra.fetch import fetch_one, read_requests, url_of
+    from sdss_spectra.fetch import check_archive, fetch_one, read_requests, url_of
     from sdss_spectra.manifest import sha256_of
     from sdss_spectra.tables import column, write_table
 
     if arguments.retries < 0:
         raise ConfigurationError("--retries", str(arguments.retries), "at least 0")
+    check_archive(arguments.run2d, arguments.base_url)
     requests = read_requests(arguments.list, arguments.run2d)
     arguments.output.mkdir(parents=True, exist_ok=True)
     record = FailureFile(arguments.output / "failures.jsonl", "path")

@@ -1,4 +1,4 @@
-"""``sdss-spectra labels``: what stars the spectra are of."""
+"""``sdss-spectra labels``: classes and parameters of the stars."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sdss_spectra.commands.options import (
     add_catalogue,
     add_data,
     add_output,
+    add_verb,
     add_workers,
     catalogue_of,
     failures_beside,
     files_of,
     finish_table,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -22,7 +22,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "labels",
         "table of classes and stellar parameters, one row per spectrum",
@@ -32,7 +32,7 @@ def add_parser(verbs: Any) -> None:
     add_data(parser)
     add_output(parser, "FILE", "the table, .csv or .parquet")
     parser.add_argument(
-        "--label-table-format", choices=("csv", "parquet"), help="whatever the name"
+        "--label-table-format", choices=("csv", "parquet"), help="regardless of the extension"
     )
     add_catalogue(parser)
     add_workers(parser)

@@ -9,11 +9,11 @@ from sdss_spectra.commands.options import (
     add_data,
     add_output,
     add_strip,
+    add_verb,
     add_workers,
     failures_beside,
     files_of,
     finish_table,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -21,7 +21,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "manifest",
         "table of files with SHA-256, wavelength grid and calibration keywords",
@@ -29,7 +29,9 @@ def add_parser(verbs: Any) -> None:
     )
     add_data(parser)
     add_output(parser, "FILE", "the table, .csv or .parquet")
-    parser.add_argument("--manifest-format", choices=("csv", "parquet"), help="whatever the name")
+    parser.add_argument(
+        "--manifest-format", choices=("csv", "parquet"), help="regardless of the extension"
+    )
     parser.add_argument("--survey", metavar="TEXT", help="such as SDSS-IV (from HDU 2)")
     parser.add_argument("--data-release", metavar="TEXT", help="such as DR17 (from RUN2D)")
     parser.add_argument("--manifest-notes", metavar="TEXT", help="free text")

@@ -10,12 +10,12 @@ from sdss_spectra.commands.options import (
     add_declared,
     add_output,
     add_strip,
+    add_verb,
     add_workers,
     declared_of,
     failures_beside,
     files_of,
     finish_table,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -23,7 +23,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "metadata",
         "table of observing metadata, one row per spectrum",
@@ -31,7 +31,9 @@ def add_parser(verbs: Any) -> None:
     )
     add_data(parser)
     add_output(parser, "FILE", "the table, .csv or .parquet")
-    parser.add_argument("--metadata-format", choices=("csv", "parquet"), help="whatever the name")
+    parser.add_argument(
+        "--metadata-format", choices=("csv", "parquet"), help="regardless of the extension"
+    )
     add_declared(parser)
     add_strip(parser)
     add_workers(parser)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from astro_common.command import DONE, positive_int, print_json
-from sdss_spectra.commands.options import add_seed, unit_verb
+from sdss_spectra.commands.options import add_seed, add_verb
 
 __all__ = ["add_parser"]
 
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "mock",
         "write synthetic spectra, in a folder for each class",

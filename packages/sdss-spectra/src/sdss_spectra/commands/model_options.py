@@ -48,22 +48,24 @@ def add_training(parser: argparse.ArgumentParser, *, epochs: int = 35) -> None:
     group.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="(32)")
     group.add_argument("--learning-rate", type=float, default=3e-3, metavar="X", help="(3e-3)")
     group.add_argument(
-        "--patience", type=int, default=15, metavar="N", help="0: no early stop (15)"
+        "--patience",
+        type=int,
+        default=15,
+        metavar="N",
+        help="epochs without improvement before training stops; 0: never (15)",
     )
     group.add_argument(
         "--members", type=positive_int, default=2, metavar="N", help="networks averaged (2)"
     )
-    group.add_argument("--no-class-weights", action="store_true", help="all spectra weigh alike")
+    group.add_argument("--no-class-weights", action="store_true", help="weight all spectra equally")
+    group.add_argument("--no-augmentation", action="store_true", help="use the spectra as they are")
     group.add_argument(
-        "--no-augmentation", action="store_true", help="only the spectra as they are"
-    )
-    group.add_argument(
-        "--no-templates", action="store_true", help="the network alone, no mean spectra beside it"
+        "--no-templates", action="store_true", help="use the network alone, without mean spectra"
     )
     group.add_argument(
         "--no-alignment",
         action="store_true",
-        help="spectra stay at the velocity of their file, lines are not looked for",
+        help="leave spectra at the velocity that their file gives them",
     )
     group.add_argument(
         "--with-ivar", action="store_true", help="signal-to-noise ratio of each pixel as a channel"

@@ -30,8 +30,10 @@ __all__ = [
     "add_output",
     "add_seed",
     "add_strip",
+    "add_verb",
     "add_workers",
     "catalogue_of",
+    "check_distinct",
     "dataset_of",
     "declared_of",
     "failures_beside",
@@ -39,11 +41,10 @@ __all__ = [
     "finish_table",
     "preprocessing_of",
     "status_of",
-    "unit_verb",
 ]
 
 
-def unit_verb(verbs: Any, name: str, text: str, description: str) -> argparse.ArgumentParser:
+def add_verb(verbs: Any, name: str, text: str, description: str) -> argparse.ArgumentParser:
     """Make the parser of a verb with the options that all verbs have."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=description)
     add_common_options(parser)
@@ -81,7 +82,9 @@ def seed(text: str) -> int:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add ``--seed``."""
-    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="of all chance (42)")
+    parser.add_argument(
+        "--seed", type=seed, default=42, metavar="N", help="seed of all random numbers (42)"
+    )
 
 
 def add_strip(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +94,7 @@ def add_strip(parser: argparse.ArgumentParser) -> None:
             f"--catalog-strip-{where}",
             default="",
             metavar="TEXT",
-            help=f"{where} taken off file stems to make spec_id",
+            help=f"{where} removed from file stems to make spec_id",
         )
 
 
@@ -248,8 +251,8 @@ def add_grid(parser: argparse.ArgumentParser, *, training: bool = False) -> None
         help="reject the strong bands of the Earth's atmosphere",
     )
     for name, text in (
-        ("rest-frame", "do not take out velocities"),
-        ("deredden", "do not take out the dust of the Milky Way"),
+        ("rest-frame", "do not remove velocities"),
+        ("deredden", "do not remove the extinction by the Milky Way"),
     ):
         group.add_argument(f"--no-{name}", action="store_true", help=text)
     if training:
@@ -284,6 +287,26 @@ def preprocessing_of(arguments: argparse.Namespace) -> Preprocessing:
     )
 
 
+def check_distinct(**outputs: Path | None) -> None:
+    """Make sure that no two outputs, by the names of their options, are one file.
+
+    Raises
+    ------
+    ConfigurationError
+        Two of them are.
+    """
+    from astro_common.errors import ConfigurationError
+
+    options: dict[Path, str] = {}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        other = options.setdefault(path.resolve(), option)
+        if other != option:
+            raise ConfigurationError(option, f"{path}, as {other}", "a file of its own")
+
+
 def failures_beside(output: Path) -> Path:
     """``failures.jsonl`` beside an output, or inside it where the output is a folder."""
     return (output if output.is_dir() else output.parent) / "failures.jsonl"
@@ -297,7 +320,7 @@ def status_of(account: Account) -> int:
 def finish_table(
     arguments: argparse.Namespace, account: Account, text: str | None = None, **more: int
 ) -> int:
-    """Tell what was written, and the exit status."""
+    """Say what was written, and give the exit status."""
     if arguments.json:
         print_json(
             {

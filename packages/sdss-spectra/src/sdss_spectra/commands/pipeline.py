@@ -11,8 +11,8 @@ from sdss_spectra.commands.options import (
     add_catalogue,
     add_declared,
     add_seed,
+    add_verb,
     add_workers,
-    unit_verb,
 )
 
 __all__ = ["add_parser", "add_pipeline_options"]
@@ -20,7 +20,7 @@ __all__ = ["add_parser", "add_pipeline_options"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "pipeline",
         "tables, training and learning curves in one run (needs sdss-spectra[tensorflow])",
@@ -72,7 +72,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
         "label-table-format",
         "preproc-log-format",
     ):
-        tables.add_argument(f"--{option}", choices=("csv", "parquet"), help="whatever the name")
+        tables.add_argument(
+            f"--{option}", choices=("csv", "parquet"), help="regardless of the extension"
+        )
     tables.add_argument("--survey", metavar="TEXT", help="survey of the manifest")
     tables.add_argument("--manifest-notes", metavar="TEXT", help="notes of the manifest")
     tables.add_argument("--manifest-created-at", metavar="TIME", help="time stamp of tables (now)")

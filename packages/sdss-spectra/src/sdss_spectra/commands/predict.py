@@ -10,11 +10,11 @@ from sdss_spectra.commands.options import (
     add_data,
     add_output,
     add_strip,
+    add_verb,
     add_workers,
     failures_beside,
     files_of,
     finish_table,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -22,7 +22,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "predict",
         "classes of spectra by a trained model, without TensorFlow",

@@ -11,12 +11,13 @@ from sdss_spectra.commands.options import (
     add_grid,
     add_output,
     add_strip,
+    add_verb,
     add_workers,
+    check_distinct,
     failures_beside,
     files_of,
     finish_table,
     preprocessing_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -24,7 +25,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "preprocess",
         "clean, resample and normalise all spectra into one store",
@@ -35,7 +36,7 @@ def add_parser(verbs: Any) -> None:
     add_grid(parser)
     parser.add_argument("--preproc-log", type=Path, metavar="FILE", help="also log every step")
     parser.add_argument(
-        "--preproc-log-format", choices=("csv", "parquet"), help="whatever the name"
+        "--preproc-log-format", choices=("csv", "parquet"), help="regardless of the extension"
     )
     parser.add_argument("--created-at", metavar="TIME", help="time stamp of the log (now)")
     add_strip(parser)
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sdss_spectra.tables import check_output, check_table, open_table
 
     settings = preprocessing_of(arguments)
+    check_distinct(output=arguments.output, preproc_log=arguments.preproc_log)
     check_output(arguments.output, arguments.overwrite)
     timestamp = time_stamp(arguments.created_at)
     if arguments.preproc_log is not None:

@@ -13,11 +13,11 @@ from sdss_spectra.commands.options import (
     add_grid,
     add_output,
     add_seed,
+    add_verb,
     add_workers,
     catalogue_of,
     preprocessing_of,
     status_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -25,7 +25,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "report",
         "Tables A to D and Figures 1 to 5 of a data set, and one page that shows them",
@@ -37,7 +37,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--model", type=Path, metavar="DIR", help="made by train; Figures 4 and 5")
     parser.add_argument(
         "--shift", type=Path, action="append", default=[], metavar="DATA",
-        help="another release on which the model is judged; may be given several times",
+        help="another release on which the model is evaluated; may be given several times",
     )  # fmt: skip
     parser.add_argument(
         "--ablation", type=Path, metavar="CSV", help="made by ablate; shown in the page too"

@@ -13,13 +13,13 @@ from sdss_spectra.commands.options import (
     add_grid,
     add_output,
     add_seed,
+    add_verb,
     add_workers,
     catalogue_of,
     dataset_of,
     failures_beside,
     preprocessing_of,
     status_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser"]
@@ -27,7 +27,7 @@ __all__ = ["add_parser"]
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "split",
         "training, validation and test sets that share no star",
@@ -51,15 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     from sdss_spectra.tables import check_output
 
     check_fractions(arguments.validation_fraction, arguments.test_fraction)
+    preprocessing, catalogue = preprocessing_of(arguments), catalogue_of(arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         check_output(arguments.output / f"{part}_split.csv", arguments.overwrite)
-    dataset = dataset_of(
-        arguments,
-        preprocessing_of(arguments),
-        catalogue_of(arguments),
-        failures_beside(arguments.output),
-    )
+    dataset = dataset_of(arguments, preprocessing, catalogue, failures_beside(arguments.output))
     rows, groups = split_rows(dataset, arguments.group_by, arguments.seed)
     parts = split_spectra(
         dataset.names,

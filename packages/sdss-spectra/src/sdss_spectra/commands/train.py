@@ -14,13 +14,13 @@ from sdss_spectra.commands.options import (
     add_grid,
     add_output,
     add_seed,
+    add_verb,
     add_workers,
     catalogue_of,
     dataset_of,
     failures_beside,
     preprocessing_of,
     status_of,
-    unit_verb,
 )
 
 __all__ = ["add_parser", "show_epoch"]
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command's parser."""
-    parser = unit_verb(
+    parser = add_verb(
         verbs,
         "train",
         "train the classifier (needs sdss-spectra[tensorflow])",
@@ -64,13 +64,8 @@ def show_epoch(row: dict[str, Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
     from sdss_spectra.model.keras_network import require_tensorflow
-    from sdss_spectra.model.run import (
-        class_lines,
-        model_folder,
-        train_on,
-        warn_of_size,
-        write_run,
-    )
+    from sdss_spectra.model.run import class_lines, train_on, warn_of_size
+    from sdss_spectra.model.run_folder import model_folder, write_run
 
     require_tensorflow()
     preprocessing = preprocessing_of(arguments)

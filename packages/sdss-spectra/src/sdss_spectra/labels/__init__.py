@@ -1,1 +1,1 @@
-"""What stars the spectra are of: catalogues, headers, file and folder names."""
+"""Labels of spectra, from catalogues, headers, file names and folder names."""

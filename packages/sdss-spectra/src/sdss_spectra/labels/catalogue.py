@@ -180,14 +180,16 @@ def _label(columns: Mapping[str, Sequence[Any]], number: int, source: str) -> La
         return columns[name][number] if name in columns else None
 
     teff, logg, feh = (parameter(kind, value(kind)) for kind in ("teff", "logg", "feh"))
-    flags = value("aspcapflag")
-    if isinstance(flags, int):
+    flags = _integer(value("aspcapflag"))
+    if flags is not None:
         star_bad = flags >> _BAD_BITS["star"] & 1
         teff = None if star_bad or flags >> _BAD_BITS["teff"] & 1 else teff
         logg = None if star_bad or flags >> _BAD_BITS["logg"] & 1 else logg
         feh = None if star_bad or flags >> _BAD_BITS["feh"] & 1 else feh
     text = _text(value("spectral"))
     luminosity = _text(value("luminosity"))
+    if luminosity is not None and math.isfinite(_float(luminosity)):
+        luminosity = None  # a luminosity in units of the Sun's, say, is no class
     class_mk = None
     if text is not None:
         whole = text + (luminosity or "")
@@ -289,6 +291,12 @@ def _float(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 def _quality(value: Any) -> str | None:

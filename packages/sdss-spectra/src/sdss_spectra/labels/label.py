@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -12,7 +11,7 @@ from sdss_spectra.files import stem_of
 from sdss_spectra.mkclass import SpectralType, parse_type, type_from_parameters
 from sdss_spectra.spectrum import Cards, Spectrum
 
-__all__ = ["Label", "folder_name", "label_of_file", "parameter", "type_in_file_name"]
+__all__ = ["Label", "as_row", "folder_name", "label_of_file", "parameter", "type_in_file_name"]
 
 _TYPE_KEYS: Final = ("SPTYPE", "SPECTYPE", "SP_TYPE", "PICKTYPE", "SPECTRAL_TYPE", "SPECTRAL_CLASS")
 _TEFF_KEYS: Final = ("TEFF_MED", "TEFF", "T_EFF", "TEFF_K")
@@ -24,7 +23,7 @@ _NAME: Final = re.compile(r"^(?P<type>[OBAFGKMLT]\d(?:\.\d)?[IVab/+-]*)(?:_|$)")
 
 @dataclass(frozen=True)
 class Label:
-    """What is said of one star.
+    """The label of one star.
 
     Attributes
     ----------
@@ -33,7 +32,7 @@ class Label:
     teff_k, logg_cgs, fe_h_dex : float or None
         Effective temperature, surface gravity, metallicity.
     source : str
-        Who says so.
+        Where the label comes from.
     quality : str or None
         Flag of the catalogue.
     """
@@ -98,7 +97,7 @@ def label_of_file(spectrum: Spectrum) -> Label | None:
 
 def type_in_file_name(path: str) -> SpectralType | None:
     """A type with which a file name begins, as in ``A0V__153808.fits`` and ``M4_+0.0_Dwarf``."""
-    stem = stem_of(PurePosixPath(path))  # type: ignore[arg-type]
+    stem = stem_of(PurePosixPath(path))
     match = _NAME.match(stem)
     if match is None:
         return None
@@ -114,7 +113,7 @@ def folder_name(path: str) -> str:
     return PurePosixPath(path).parent.name
 
 
-def as_row(spec_id: str, label: Label | None) -> Mapping[str, Any]:
+def as_row(spec_id: str, label: Label | None) -> dict[str, Any]:
     """Row of the label table."""
     if label is None:
         return {"spec_id": spec_id}

@@ -15,7 +15,7 @@ from sdss_spectra.labels.label import (
     type_in_file_name,
 )
 from sdss_spectra.metadata import object_id, position_deg
-from sdss_spectra.mkclass import parse_type
+from sdss_spectra.mkclass import SpectralType, parse_type
 from sdss_spectra.spectrum import Spectrum
 from sdss_spectra.tables import column
 
@@ -39,7 +39,7 @@ _ID_KEYS: Final = (
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What of a spectrum decides its label.
+    """What determines the label of a spectrum.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class TrainingClass:
 
 
 def facts_of(spectrum: Spectrum, spec_id: str, path: str) -> LabelFacts:
-    """Collect what decides the label of a spectrum."""
+    """Collect what determines the label of a spectrum."""
     cards = spectrum.cards
     names = [spec_id]
     for key in _ID_KEYS:
@@ -101,12 +101,12 @@ def label_row(facts: LabelFacts, catalogue: Catalogue | None) -> dict[str, Any]:
     Spectra without a match have nulls.
     """
     if catalogue is not None:
-        return dict(as_row(facts.spec_id, catalogue.find(facts.identifiers, facts.position)))
+        return as_row(facts.spec_id, catalogue.find(facts.identifiers, facts.position))
     label = facts.own
     if label is None:
         found, source = _by_name(facts)
         label = None if found is None else Label(found, None, None, None, source)
-    return dict(as_row(facts.spec_id, label))
+    return as_row(facts.spec_id, label)
 
 
 def _by_name(facts: LabelFacts) -> tuple[str | None, str]:
@@ -135,15 +135,16 @@ def assign(facts: LabelFacts, catalogue: Catalogue | None) -> TrainingClass | No
     own = None if facts.own is None else facts.own.spectral_type
     if folder is not None:
         # The header knows the subtype where the folder is a letter and both agree.
-        same = own is not None and folder.subtype is None and own.letter == folder.letter
-        return _class(own if same and own is not None else folder, "folder")
+        if own is not None and folder.subtype is None and own.letter == folder.letter:
+            return _class(own, "folder")
+        return _class(folder, "folder")
     if own is not None:
         return _class(own, "header")
     named = type_in_file_name(facts.path)
     return None if named is None else _class(named, "file name")
 
 
-def _class(found: Any, source: str) -> TrainingClass:
+def _class(found: SpectralType, source: str) -> TrainingClass:
     return TrainingClass(found.letter, found.code if found.subtype is not None else None, source)
 
 

@@ -1,8 +1,8 @@
-"""The velocity that a file does not say, told by the lines of the spectrum.
+"""Velocities that files do not give, found from the lines of the spectra.
 
-A spectrum is laid beside the mean lines of the training set, moved by whole pixels, and the best
-correlation tells how far it must be moved back (Tonry & Davis 1979, AJ 84, 1511). Network and
-templates then see lines where they have learnt them. What is left is less than a pixel, which the
+A spectrum is cross-correlated with the mean lines of the training set at shifts of whole pixels,
+and moved back by the shift that fits best (Tonry & Davis 1979, AJ 84, 1511). Network and templates
+then see lines where they have learnt them. What remains is less than a pixel, which the
 augmentation covers.
 """
 
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 Present = npt.NDArray[np.bool_]
 Shifts = npt.NDArray[np.int64]
 
-# Halo stars move by up to 500 km/s or so; what a file says may be wrong by a little more.
+# Halo stars move at up to about 500 km/s; the velocity in a file may be wrong by a little more.
 REACH_KMS: Final = 800.0
 # Means over half a class: stars of all classes find their lines, and noise does not.
 _SUBTYPES: Final = 5.0
@@ -63,7 +63,7 @@ def moved(values: npt.NDArray[Any], shifts: Shifts, fill: Any) -> npt.NDArray[An
 
 @dataclass(frozen=True)
 class Alignment:
-    """Mean lines, and how far spectra are moved to find them.
+    """Mean lines, and the shifts at which spectra are compared with them.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Alignment:
         return every, every**2
 
     def shifts(self, flux: npt.NDArray[Any], mask: Present) -> Shifts:
-        """How far spectra are from the mean that fits best.
+        """Shifts of spectra from the mean lines that fit best.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Alignment:
         return self.shifts_of_lines(*_lines(flux, mask, self.loglam_step))
 
     def shifts_of_lines(self, lines: Floats, there: Floats) -> Shifts:
-        """How far spectra are from the mean that fits best, of channels that are made already.
+        """Shifts of spectra whose channels are made already.
 
         Parameters
         ----------

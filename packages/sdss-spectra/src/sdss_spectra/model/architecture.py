@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float32]
 
 ARCHITECTURES = ("cnn", "resnet")
 _BATCH_NORM_EPSILON = 1e-3
-# The grid has about two pixels per resolution element of SDSS; four pixels are still a subtype's
-# worth of detail, and all later layers cost a quarter.
+# At the default step a pixel is about a resolution element of SDSS. The first kernels see every
+# pixel; every fourth place is enough to tell types, and all later layers cost a quarter.
 _FIRST_STRIDE = 4
 
 

@@ -25,14 +25,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far the effects go.
+    """How strong the effects are.
 
     Attributes
     ----------
     velocity_kms : float
         Largest velocity of a quarter of the spectra; the others keep theirs within 60 km/s.
     max_ebv : float
-        Largest E(B-V) added or taken off, mag.
+        Largest E(B-V) added or removed, mag.
     max_blur_pixels : float
         Largest standard deviation of the Gaussian.
     min_snr : float
@@ -71,7 +71,7 @@ def augment(
     settings: Augmentation,
     random: np.random.Generator,
 ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """Make one changed version of each spectrum.
+    """Make one augmented version of each spectrum.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def augment(
     loglam : ndarray of float64, shape (n_pixels,)
         log10 of the wavelengths.
     settings : Augmentation
-        How far to go.
+        How strong the effects are.
     random : numpy.random.Generator
-        Source of chance.
+        Source of the random numbers.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def _mixed(
     unknown = np.isnan(code[:, None]) & np.isnan(code[None, :])
     near |= unknown & (classes[:, None] == classes[None, :])
     np.fill_diagonal(near, False)
-    # Dwarfs and giants of one subtype are mixed too: luminosity is not what is learnt here.
+    # Dwarfs and giants of one subtype are mixed too: luminosity is not learnt here.
     score = np.where(near, random.random((count, count)), -1.0)
     partner = score.argmax(axis=1)
     alone = score.max(axis=1) < 0
@@ -179,7 +179,7 @@ def _blurred(
     max_sigma: float,
     random: np.random.Generator,
 ) -> Floats:
-    """Blur groups of spectra alike: four widths a round are as good as one for each spectrum."""
+    """Blur groups of spectra alike: a few widths for each call are enough."""
     result = flux.copy()
     group = random.integers(0, 4, len(flux))
     for number in range(1, 4):

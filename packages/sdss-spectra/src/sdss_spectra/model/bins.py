@@ -1,8 +1,8 @@
 """Classes as groups of bins along the spectral sequence.
 
-The network tells a distribution over subtypes, O0, O1, ... M9; the probability of a class is the
-sum over its bins. So it knows that F9 and G0 are neighbours, and that published types of one star
-differ by about a subtype, which the width of the target says. A class that is no part of the
+The network predicts a distribution over subtypes, O0, O1, ... M9; the probability of a class is the
+sum over its bins. So F9 and G0 are neighbours, and the width of the training targets allows for
+published types of one star that differ by about a subtype. A class that is not part of the
 sequence, such as WD, is a bin of its own.
 """
 
@@ -80,7 +80,7 @@ class Bins:
         Returns
         -------
         ndarray of float32, shape (n, n_bins)
-            A Gaussian about the subtype; even over the bins of the class where it is unknown.
+            A Gaussian about the subtype; uniform over the bins of the class where it is unknown.
         """
         codes = self.codes
         inside = np.isfinite(codes)
@@ -101,13 +101,13 @@ class Bins:
     def median_code(self, probabilities: Doubles) -> Doubles:
         """Median subtype code over the bins of the sequence; NaN where there are none.
 
-        Half of the probability is on either side; of all values the median has the smallest
-        expected absolute error, and it heeds a second, far-off type less than the mean does.
+        Half of the probability is on either side. The median has the smallest expected absolute
+        error, and a second, distant type moves it less than it moves the mean.
 
         Parameters
         ----------
         probabilities : ndarray of float64, shape (n, n_bins)
-            Of the bins, each of which is even over a subtype.
+            Of the bins, each of which is uniform over a subtype.
 
         Returns
         -------

@@ -1,9 +1,9 @@
 """What the network sees of a cleaned spectrum.
 
 Spectral types are read from lines and bands, not from the slope of the continuum, which dust and
-flux calibration change. So the input is ln(flux) less its running mean over 0.04 dex, divided by
-its own root mean square; a second channel tells which pixels are there. The running mean, the shape
-of the continuum, is a channel by option.
+flux calibration change. So the input is ln(flux) minus its running mean over 0.04 dex, divided by
+its own root mean square; a second channel marks the pixels that have data. The running mean, which
+is the shape of the continuum, is a channel by option.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ __all__ = ["InputSettings", "channels"]
 
 Floats = npt.NDArray[np.float32]
 
-# Running mean for the shape where none is taken off the flux; and its bound, e^3 = 20.
+# Width of the running mean for the shape where none is subtracted; and its bound, e^3 = 20.
 _SHAPE_DEX: Final = 0.04
 _SHAPE_CLIP: Final = 3.0
 
 
 @dataclass(frozen=True)
 class InputSettings:
-    """How cleaned spectra become channels.
+    """How cleaned spectra become input channels.
 
     Attributes
     ----------
     high_pass_dex : float
-        Width of the running mean that is taken off; 0 leaves the flux as it is.
+        Width of the running mean that is subtracted; 0 leaves the flux as it is.
     clip : float
         Bound of ln(flux) on both sides, against cosmic rays and noise near zero.
     with_mask, with_ivar : bool
         Also give the mask, and the signal-to-noise ratio, as channels.
     with_shape : bool
-        Also give the running mean, less its own mean. It says nothing of spectra that were divided
-        by their continuum.
+        Also give the running mean, less its own mean. Spectra that were divided by their
+        continuum have none that means anything.
     wavelets : bool
         Give four scales of a stationary Haar wavelet transform in place of the flux.
     """

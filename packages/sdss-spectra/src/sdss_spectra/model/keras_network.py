@@ -44,7 +44,7 @@ def load_tensorflow() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep TensorFlow's libraries from telling on stderr, as they load, what they look for.
+    """Keep TensorFlow's libraries from reporting on stderr what they look for as they load.
 
     They write before they read their own log level. An error of the import is an exception and is
     not lost.

@@ -11,7 +11,7 @@ import numpy as np
 
 from sdss_spectra.files import SpectrumFile
 from sdss_spectra.mkclass import LETTERS
-from sdss_spectra.model.files import Model
+from sdss_spectra.model.classifier import Model
 from sdss_spectra.preprocessing.store import cleaned_record
 from sdss_spectra.survey import Account, each_spectrum
 from sdss_spectra.tables import Column, column, open_table

@@ -1,21 +1,18 @@
-"""A whole training: data, split, network, calibration, files."""
+"""A whole training: split, alignment, networks, templates, calibration, test."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from astro_common.errors import ConfigurationError, OutputError
+from astro_common.errors import ConfigurationError
 from astro_common.provenance import versions
 from sdss_spectra.dataset import Dataset
 from sdss_spectra.evaluation import evaluate_predictions
@@ -23,32 +20,48 @@ from sdss_spectra.model.alignment import Alignment, fit_alignment
 from sdss_spectra.model.architecture import Network
 from sdss_spectra.model.augmentation import Augmentation
 from sdss_spectra.model.bins import Bins, class_order
-from sdss_spectra.model.files import Model, save_model
+from sdss_spectra.model.classifier import Model, calibrated
 from sdss_spectra.model.inputs import InputSettings
 from sdss_spectra.model.templates import fit_templates, log_flux
 from sdss_spectra.model.training import History, Labelled, TrainingSettings, train_network
 from sdss_spectra.preprocessing.steps import Preprocessing
-from sdss_spectra.splits import split_rows, split_spectra, write_splits
-from sdss_spectra.tables import column, write_table
+from sdss_spectra.splits import split_rows, split_spectra
 
-__all__ = ["Run", "RunSettings", "fit_model", "labelled", "model_folder", "train_on", "write_run"]
+__all__ = [
+    "Run",
+    "RunSettings",
+    "class_lines",
+    "fit_model",
+    "judge",
+    "labelled",
+    "train_on",
+    "warn_of_size",
+]
 
 logger = logging.getLogger(__name__)
 
 MIN_SPECTRA = 5000
-HISTORY_COLUMNS = (
-    column("member", "int64", "network of the ensemble"),
-    column("epoch", "int64", "pass over the training set"),
-    column("loss", "float64", "mean loss on the augmented training set"),
-    column("accuracy", "float64", "accuracy on the augmented training set"),
-    column("val_loss", "float64", "loss on the validation set"),
-    column("val_accuracy", "float64", "accuracy on the validation set"),
-)
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides a training, beside the data."""
+    """All settings of a training.
+
+    Attributes
+    ----------
+    preprocessing, network, inputs, training
+        How spectra are cleaned and seen, and what is trained how.
+    augmentation : Augmentation or None
+        How training spectra are varied; None: not at all.
+    with_templates, with_alignment : bool
+        Whether mean spectra are averaged in, and velocities found from the lines.
+    group_by : str
+        What a split keeps together, see `sdss_spectra.splits.GROUPINGS`.
+    validation_fraction, test_fraction : float
+        Fractions of the spectra.
+    seed : int
+        Seed of all random numbers.
+    """
 
     preprocessing: Preprocessing
     network: Network = field(default_factory=Network)
@@ -65,7 +78,21 @@ class RunSettings:
 
 @dataclass
 class Run:
-    """What came of a training."""
+    """The outcome of a training.
+
+    Attributes
+    ----------
+    model : Model
+        The classifier.
+    history : History
+        Its learning curves.
+    rows : list of dict
+        Rows of the split tables, see `sdss_spectra.splits.COLUMNS`.
+    groups, parts : list of str
+        Leakage group and part of each spectrum.
+    test : dict or None
+        Scores on the test set, see `evaluate_predictions`; None without one.
+    """
 
     model: Model
     history: History
@@ -97,29 +124,6 @@ def warn_of_size(names: list[str]) -> None:
             "the classes are unbalanced: %d of %s and %d of %s",
             counts[high], high, counts[low], low,
         )  # fmt: skip
-
-
-@contextmanager
-def model_folder(folder: Path, overwrite: bool) -> Iterator[None]:
-    """Make the folder of a model, and take it away again if the block fails and it is empty.
-
-    Raises
-    ------
-    OutputError
-        It holds a model already, or is no folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(folder, "not a folder", "a folder for the model")
-    if not overwrite and (folder / "model.json").exists():
-        raise OutputError(folder, "holds a model", action="give --overwrite to replace it")
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
 
 
 def labelled(dataset: Dataset, classes: tuple[str, ...], keep: npt.NDArray[np.bool_]) -> Labelled:
@@ -154,9 +158,9 @@ def fit_model(
     dataset : Dataset
         Labelled spectra.
     part : ndarray of str, shape (n,)
-        ``train`` or ``validation``, of each spectrum; others are not looked at.
+        ``train`` or ``validation`` for each spectrum; others are not used.
     settings : RunSettings
-        How.
+        How the model is trained.
     on_epoch : callable, optional
         Takes the row of the history of each epoch.
 
@@ -172,7 +176,7 @@ def fit_model(
         raise ConfigurationError(
             "train", f"spectra of {len(classes)} class for training", "at least two classes"
         )
-    # With whole plates in one part, a class may have none for training: it cannot be told then.
+    # With whole plates in one part, a class may have no training spectra: it cannot be predicted.
     known = np.array([name in classes for name in dataset.names])
     grid = settings.preprocessing.grid
     training = labelled(dataset, classes, (part == "train") & known)
@@ -199,6 +203,11 @@ def fit_model(
     model = Model(
         settings.network, settings.inputs, bins, settings.preprocessing, weights,
         alignment=alignment,
+        known_stars=[
+            item.keys
+            for item, of in zip(dataset.items, part, strict=True)
+            if of in ("train", "validation")
+        ],
     )  # fmt: skip
     if settings.with_templates:
         values, known_pixels = log_flux(training.flux, training.mask)
@@ -213,7 +222,7 @@ def train_on(
     *,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
-    """Split, train and judge on the test set.
+    """Split, train and evaluate on the test set.
 
     Raises
     ------
@@ -253,7 +262,19 @@ def train_on(
 
 
 def judge(model: Model, dataset: Dataset, groups: list[str], *, seed: int) -> dict[str, Any]:
-    """Evaluate a model on labelled spectra."""
+    """Evaluate a model on labelled spectra; see `evaluate_predictions`.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    dataset : Dataset
+        Labelled spectra, cleaned as the model expects.
+    groups : list of str
+        Star of each spectrum.
+    seed : int
+        Seed of the bootstrap.
+    """
     probabilities, code = model.predict(*dataset.arrays())
     return evaluate_predictions(
         dataset.names,
@@ -262,8 +283,8 @@ def judge(model: Model, dataset: Dataset, groups: list[str], *, seed: int) -> di
         code,
         model.bins.classes,
         groups,
-        signal_to_noise=[item.signal_to_noise for item in dataset.items],
-        coverage=[float(1.0 - item.mask.mean()) for item in dataset.items],
+        signal_to_noise=dataset.signal_to_noise,
+        coverage=dataset.coverage,
         seed=seed,
     )
 
@@ -272,47 +293,30 @@ def _accuracy(model: Model, dataset: Dataset, keep: npt.NDArray[np.bool_]) -> fl
     if not keep.any():
         return None
     chosen = dataset.subset(np.flatnonzero(keep))
-    told = model.predict(*chosen.arrays())[0].argmax(axis=1)
+    predicted = model.predict(*chosen.arrays())[0].argmax(axis=1)
     return float(
-        np.mean([model.bins.classes[k] == n for k, n in zip(told, chosen.names, strict=True)])
+        np.mean([model.bins.classes[k] == n for k, n in zip(predicted, chosen.names, strict=True)])
     )
 
 
 def _temperature(model: Model, dataset: Dataset, keep: npt.NDArray[np.bool_]) -> float:
-    """Temperature with which probabilities of the validation set are most likely.
+    """Temperature that makes the classes of the validation set most likely.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", ICML 34.
     """
     if keep.sum() < 10:
         return 1.0
     chosen = dataset.subset(np.flatnonzero(keep))
-    arrays = chosen.arrays()
+    bins = model.uncalibrated(*chosen.arrays())
+    membership = model.bins.membership
     truth = np.array([model.bins.classes.index(name) for name in chosen.names])
 
     def loss(log_temperature: float) -> float:
-        model.temperature = float(np.exp(log_temperature))
-        probabilities, _ = model.predict(*arrays)
-        told = probabilities[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(told, 1e-9)).mean())
+        shares = calibrated(bins, membership, float(np.exp(log_temperature))) @ membership
+        of_truth = shares[np.arange(len(truth)), truth]
+        return float(-np.log(np.maximum(of_truth, 1e-9)).mean())
 
     found = minimize_scalar(
         loss, bounds=(np.log(0.25), np.log(4.0)), method="bounded", options={"maxiter": 15}
     )
     return float(round(np.exp(found.x), 4))
-
-
-def write_run(folder: Path, run: Run) -> None:
-    """Write splits, history and model into a folder, in place of what was there.
-
-    All is written aside first. ``model.json`` marks the folder as complete: it goes first and comes
-    last, so that no model ever lies beside the splits of another.
-    """
-    with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as name:
-        aside = Path(name)
-        write_splits(aside, run.rows, run.parts, overwrite=True)
-        write_table(aside / "history.csv", HISTORY_COLUMNS, run.history.rows, overwrite=True)
-        save_model(aside, run.model, overwrite=True)
-        written = sorted(aside.iterdir(), key=lambda path: (path.name == "model.json", path.name))
-        (folder / "model.json").unlink(missing_ok=True)
-        for path in written:
-            path.replace(folder / path.name)

@@ -1,7 +1,7 @@
-"""Templates: mean spectra of the subtypes, beside which a spectrum is laid, continuum and all.
+"""Templates: mean spectra of the subtypes, compared with a spectrum including its continuum.
 
-They help the network where stars are few, since all that they learn is a mean. A spectrum of half
-the wavelengths is compared over that half.
+They help the network where training stars are few, since they need no more than means. A spectrum
+that covers half of the wavelengths is compared over that half.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Templates:
     codes : ndarray of float64, shape (n_templates,)
         Mean subtype codes; NaN where unknown.
     scale : ndarray of float64, shape (1,)
-        Chi-square of a typical spectrum beside its nearest template.
+        Chi-square of a typical spectrum against its nearest template.
     """
 
     values: Floats
@@ -107,10 +107,10 @@ class Templates:
         """
         square = self.chi_square(values, known)
         share = np.exp(-0.5 * (square - square.min(axis=1, keepdims=True)) / self.scale[0])
-        told = np.full((len(values), num_classes), 1e-9)
+        best = np.full((len(values), num_classes), 1e-9)
         for place, number in enumerate(self.classes):
-            told[:, number] = np.maximum(told[:, number], share[:, place])
-        return np.asarray(told / told.sum(axis=1, keepdims=True))
+            best[:, number] = np.maximum(best[:, number], share[:, place])
+        return np.asarray(best / best.sum(axis=1, keepdims=True))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, for a file."""
@@ -184,7 +184,7 @@ def fit_templates(
 def _typical(
     templates: Templates, values: Floats, known: Present, own: npt.NDArray[np.intp]
 ) -> float:
-    """Median chi-square of the spectra beside the nearest template, had they no part in it."""
+    """Median chi-square of the spectra against the nearest template, had they no part in it."""
     square = templates.chi_square(values, known)
     size = np.bincount(own)[own].astype(np.float64)
     rows = np.arange(len(values))
@@ -196,7 +196,7 @@ def _typical(
     return float(np.median(nearest)) if len(nearest) else 1.0
 
 
-def combined(bins: Doubles, membership: Doubles, told: Doubles) -> Doubles:
+def combined(bins: Doubles, membership: Doubles, classes: Doubles) -> Doubles:
     """Bins whose class sums are the mean of the network's and of another classifier's.
 
     Parameters
@@ -205,7 +205,7 @@ def combined(bins: Doubles, membership: Doubles, told: Doubles) -> Doubles:
         Probabilities of the bins, of the network.
     membership : ndarray of float64, shape (n_bins, n_classes)
         See `Bins.membership`.
-    told : ndarray of float64, shape (n, n_classes)
+    classes : ndarray of float64, shape (n, n_classes)
         Probabilities of the classes, of the other.
 
     Returns
@@ -214,4 +214,4 @@ def combined(bins: Doubles, membership: Doubles, told: Doubles) -> Doubles:
         Within a class, bins keep the proportions of the network.
     """
     own = np.maximum(bins @ membership, 1e-12)
-    return np.asarray(bins * ((0.5 + 0.5 * told / own) @ membership.T))
+    return np.asarray(bins * ((0.5 + 0.5 * classes / own) @ membership.T))

@@ -22,6 +22,7 @@ __all__ = ["History", "Labelled", "TrainingSettings", "train_network"]
 
 Floats = npt.NDArray[np.float32]
 DISTRIBUTIONS = ("none", "mirrored", "multi-worker")
+MAX_MEMBERS = 50
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,17 @@ class TrainingSettings:
     epochs, batch_size : int
         Passes over the training set, and spectra in a step.
     learning_rate : float
-        Of AdamW, at its highest; it falls along a cosine.
+        Highest learning rate of AdamW; it falls along a cosine.
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     patience : int
         Epochs without a better validation loss after which training ends; 0 never ends early.
     subtype_width : float
         Standard deviation of published subtypes, for the targets.
     class_weights : bool
-        Weigh classes by the inverse square root of their numbers.
+        Weight classes by the inverse square root of their numbers.
     views : int
-        Changed versions of each spectrum in an epoch.
+        Augmented versions of each spectrum in an epoch.
     members : int
         Networks trained from different starts whose predictions are averaged.
     mixed_precision : bool
@@ -71,7 +72,7 @@ class TrainingSettings:
             ("--learning-rate", self.learning_rate, 0 < self.learning_rate < 1, "0 to 1"),
             ("--subtype-width", self.subtype_width, self.subtype_width > 0, "above 0"),
             ("--views", self.views, self.views >= 1, "at least 1"),
-            ("--members", self.members, 1 <= self.members <= 50, "1 to 50"),
+            ("--members", self.members, 1 <= self.members <= MAX_MEMBERS, f"1 to {MAX_MEMBERS}"),
             ("--patience", self.patience, self.patience >= 0, "at least 0"),
             (
                 "--strategy",
@@ -150,7 +151,7 @@ def train_network(
     network, inputs, bins, augmentation, settings
         What is trained, and how.
     seed : int
-        Of all chance.
+        Seed of all random numbers.
     on_epoch : callable, optional
         Takes the row of the history of each epoch.
 
@@ -159,6 +160,11 @@ def train_network(
     weights : list of list of ndarray
         Of each member.
     history : History
+
+    Raises
+    ------
+    ConfigurationError
+        TensorFlow is not installed, or the loss diverges.
     """
     tf = load_tensorflow()
     tf.config.experimental.enable_op_determinism()
@@ -170,7 +176,8 @@ def train_network(
     try:
         for member in range(settings.members):
             tf.keras.backend.clear_session()
-            tf.keras.utils.set_random_seed(seed + 1009 * member)
+            # NumPy takes seeds below 2^32 alone.
+            tf.keras.utils.set_random_seed((seed + 1009 * member) % 2**32)
             weights.append(
                 _train_member(
                     tf,
@@ -224,15 +231,15 @@ def _train_member(
 
     def class_accuracy(y_true: Any, logits: Any) -> Any:
         truth = tf.argmax(tf.matmul(y_true, member_bins), axis=-1)
-        told = tf.argmax(tf.matmul(tf.nn.softmax(logits), member_bins), axis=-1)
-        return tf.cast(tf.equal(truth, told), tf.float32)
+        predicted = tf.argmax(tf.matmul(tf.nn.softmax(logits), member_bins), axis=-1)
+        return tf.cast(tf.equal(truth, predicted), tf.float32)
 
     def loss(y_true: Any, logits: Any) -> Any:
         # Half for the subtype, half for the class, whose probability is a sum over bins.
         subtype = tf.nn.softmax_cross_entropy_with_logits(y_true, logits)
         truth = tf.matmul(y_true, member_bins)
-        told = tf.matmul(tf.nn.softmax(logits), member_bins)
-        classes = -tf.reduce_sum(truth * tf.math.log(told + 1e-7), axis=-1)
+        predicted = tf.matmul(tf.nn.softmax(logits), member_bins)
+        classes = -tf.reduce_sum(truth * tf.math.log(predicted + 1e-7), axis=-1)
         return 0.5 * subtype + 0.5 * classes
 
     per_epoch = len(training.flux) * settings.views
@@ -274,6 +281,13 @@ def _train_member(
             fitted = model.fit(
                 x, y, sample_weight=w, batch_size=settings.batch_size, shuffle=False, verbose=0
             ).history
+            if not np.isfinite(fitted["loss"][0]):
+                raise ConfigurationError(
+                    "--learning-rate",
+                    f"the loss of epoch {epoch + 1} is not a number at {settings.learning_rate:g}",
+                    "a training that converges",
+                    "give a lower rate",
+                )
             row = {
                 "member": member,
                 "epoch": epoch + 1,
@@ -283,9 +297,9 @@ def _train_member(
                 "val_accuracy": None,
             }
             if checked is not None:
-                told = model.evaluate(checked, checked_target, verbose=0, return_dict=True)
-                row["val_loss"] = float(told["loss"])
-                row["val_accuracy"] = float(told["class_accuracy"])
+                scores = model.evaluate(checked, checked_target, verbose=0, return_dict=True)
+                row["val_loss"] = float(scores["loss"])
+                row["val_accuracy"] = float(scores["class_accuracy"])
             history.rows.append(row)
             if on_epoch is not None:
                 on_epoch(row)

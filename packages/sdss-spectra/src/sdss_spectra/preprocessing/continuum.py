@@ -1,9 +1,9 @@
 """Robust continuum of a stellar spectrum.
 
-A low-order Legendre series in log wavelength is fitted with weights from ivar, and points far
-below it (absorption lines) or far above (emission, cosmic rays) are given up, more readily below
-than above, as continuum fits of stellar spectra have done since Tonry & Davis 1979 (AJ 84, 1511)
-and IRAF's `continuum` task.
+A low-order Legendre series in log wavelength is fitted with weights from ivar. Points far below it
+(absorption lines) or far above it (emission, cosmic rays) are rejected, and the fit is repeated.
+The lower limit is the tighter one, as continuum fits of stellar spectra have it since Tonry & Davis
+1979 (AJ 84, 1511) and IRAF's `continuum` task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOW_SIGMA = 1.0
 HIGH_SIGMA = 3.0
 ROUNDS = 8
 _BIN_PIXELS = 8
-# The fit keeps this part of the points at least at each end of the spectrum, which is this much of
+# At least this fraction of the points is kept at each end of the spectrum; an end is this wide on
 # the range from -1 to 1.
 _LEAST_KEPT = 0.15
 _END = 0.15
@@ -45,9 +45,9 @@ def continuum(
     order : int, optional
         Highest degree of the Legendre series.
     low_sigma, high_sigma : float, optional
-        Points this many robust standard deviations below or above the fit are given up.
+        Points this many robust standard deviations below or above the fit are rejected.
     rounds : int, optional
-        Most fits made.
+        Largest number of fits.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def continuum(
     pixels = np.flatnonzero(good)
     low, high = pixels[0], pixels[-1]
     place: Floats = 2.0 * (np.arange(len(flux)) - low) / max(high - low, 1) - 1.0
-    # Errors span orders of magnitude at the ends of the detectors: a bounded weight keeps the
-    # middle from deciding alone, and its square root turns the fit to relative, not photon, noise.
+    # Errors span orders of magnitude between the ends and the middle of a detector. Bounded
+    # weights keep the best pixels from deciding the fit alone.
     weight = np.zeros(len(flux))
     weight[good] = np.minimum(ivar[good], 4.0 * np.median(ivar[good]))
     x, y, w = _binned(place, flux, weight)

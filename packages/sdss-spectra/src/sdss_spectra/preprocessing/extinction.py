@@ -29,6 +29,7 @@ COEFFICIENTS: Final[dict[str, tuple[float, ...]]] = {
     "SF11": (4.239, 3.303, 2.285, 1.698, 1.263),
 }
 _EBV_KEYWORDS: Final = ("EBV", "SFD_EBV", "EBMV", "E_BV", "E(B-V)")
+# What is below 0 or above this is a placeholder.
 _MAX_EBV: Final = 10.0
 # In x - 1.82, per inverse micron: a(x) and b(x) of O'Donnell 1994.
 _A: Final = (1.0, 0.104, -0.609, 0.701, 1.137, -1.718, -0.827, 1.647, -0.505)
@@ -88,7 +89,7 @@ def find_reddening(cards: Mapping[str, Any]) -> Reddening | None:
     """
     for name in _EBV_KEYWORDS:
         value = _number(cards.get(name))
-        if value is not None:
+        if value is not None and 0.0 <= value <= _MAX_EBV:
             return Reddening(value, name)
     bands = cards.get("EXTINCTION")
     if bands is not None:
@@ -97,7 +98,7 @@ def find_reddening(cards: Mapping[str, Any]) -> Reddening | None:
             return found
     for name in ("A_V", "AV"):
         value = _number(cards.get(name))
-        if value is not None:
+        if value is not None and 0.0 <= value <= _MAX_EBV * R_V:
             return Reddening(value / R_V, f"{name}/3.1")
     return None
 
@@ -121,5 +122,4 @@ def _number(value: Any) -> float | None:
         value, (int, float, np.integer, np.floating)
     ):
         return None
-    number = float(value)
-    return number if np.isfinite(number) and 0.0 <= number <= _MAX_EBV * R_V else None
+    return float(value) if np.isfinite(value) else None

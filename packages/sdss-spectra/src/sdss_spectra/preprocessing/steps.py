@@ -19,7 +19,7 @@ from sdss_spectra.preprocessing.continuum import ORDER, continuum
 from sdss_spectra.preprocessing.extinction import R_V, extinction_curve, find_reddening
 from sdss_spectra.preprocessing.resample import LogGrid, pixel_edges, resample
 from sdss_spectra.spectrum import Spectrum
-from sdss_spectra.velocity import frame_velocity_kms, redshift_of
+from sdss_spectra.velocity import frame_velocity_kms
 from sdss_spectra.wavelength import C_KMS
 
 __all__ = ["Cleaned", "Preprocessing", "Step", "array_hash", "clean", "noise_of"]
@@ -45,15 +45,15 @@ class Preprocessing:
     and_bits, or_bits : tuple of str
         Bits of and_mask and of or_mask that reject a pixel.
     rest_frame : bool
-        Take out the radial velocity or redshift.
+        Remove the radial velocity or redshift.
     deredden : bool
-        Take out the Milky Way's dust where E(B-V) is known.
+        Remove the extinction by the Milky Way's dust where E(B-V) is known.
     normalise : bool
         Divide by the continuum.
     mask_telluric : bool
         Also reject the pixels of the strong bands of the Earth's atmosphere, `TELLURIC`.
     use_ivar : bool
-        Heed ivar; otherwise all finite pixels count alike, those with ivar 0 too.
+        Use ivar; otherwise all finite pixels count alike, even those with ivar 0.
     continuum_order : int
         Degree of the continuum.
     """
@@ -95,7 +95,7 @@ class Step:
     result_hash : str
         SHA-256 of the flux after it.
     warnings : str or None
-        What was skipped or odd.
+        What was skipped, or what was unusual.
     """
 
     name: str
@@ -126,6 +126,16 @@ class Cleaned:
     continuum: Floats | None
     steps: list[Step]
 
+    def single_precision(
+        self,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Flux, ivar and mask as stores and models keep them; numbers too large for it are bad."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            flux, ivar = self.flux.astype(np.float32), self.ivar.astype(np.float32)
+        beyond = ~(np.isfinite(flux) & np.isfinite(ivar))
+        flux[beyond], ivar[beyond] = 0.0, 0.0
+        return flux, ivar, self.mask | beyond
+
 
 def array_hash(array: npt.NDArray[Any]) -> str:
     """SHA-256 over dtype, shape and bytes of an array, as hexadecimal text."""
@@ -151,10 +161,10 @@ def noise_of(flux: Floats) -> float:
 class _Record:
     def __init__(self, wanted: bool) -> None:
         self.steps: list[Step] = []
-        self._wanted = wanted
+        self.wanted = wanted
 
     def add(self, name: str, params: dict[str, Any], flux: Floats, warning: str = "") -> None:
-        if self._wanted:
+        if self.wanted:
             self.steps.append(Step(name, params, array_hash(flux), warning or None))
 
 
@@ -188,7 +198,8 @@ def clean(spectrum: Spectrum, settings: Preprocessing, *, with_steps: bool = Fal
     grid = settings.grid
     new_flux, new_ivar, mask = resample(edges, flux, ivar, grid.edges)
     record.add("resample", {"from_pixels": len(flux), **asdict(grid)}, new_flux)
-    _record_fit(wavelength, grid, mask, new_flux, record)
+    if record.wanted:
+        _record_fit(wavelength, grid, mask, new_flux, record)
     curve = None
     if mask.all():
         record.add("continuum_normalise", {}, new_flux, "skipped: no good pixel on the grid")
@@ -292,19 +303,19 @@ def _at_rest(
     record: _Record,
 ) -> tuple[Floats, bool]:
     is_log10 = spectrum.solution.is_log10
-    redshift, reason = frame_velocity_kms(spectrum) if settings.rest_frame else (None, "not asked")
-    if redshift is None:
+    velocity, reason = frame_velocity_kms(spectrum) if settings.rest_frame else (None, "not asked")
+    if velocity is None:
         record.add("velocity_frame", {}, flux, f"skipped: {reason}")
         return wavelength, is_log10
-    shift = redshift_of(redshift)
+    redshift = velocity / C_KMS
     params = {
-        "velocity_kms": redshift,
-        "redshift": shift,
+        "velocity_kms": velocity,
+        "redshift": redshift,
         "heliocentric_correction": "in the file already",
         "c_kms": C_KMS,
     }
     record.add("velocity_frame", params, flux, reason)
-    return wavelength / (1.0 + shift), is_log10
+    return wavelength / (1.0 + redshift), is_log10
 
 
 def _record_fit(

@@ -33,17 +33,13 @@ def cleaned_record(
 ) -> dict[str, Any]:
     """One spectrum as the store keeps it, with its steps."""
     cleaned = clean(spectrum, settings, with_steps=with_steps)
-    # Damaged numbers may be too large for the store: such pixels are bad.
-    with np.errstate(over="ignore", invalid="ignore"):
-        flux, ivar = cleaned.flux.astype(np.float32), cleaned.ivar.astype(np.float32)
-    beyond = ~np.isfinite(ivar) | (np.isinf(flux) & np.isfinite(cleaned.flux))
-    ivar[beyond] = 0.0
+    flux, ivar, mask = cleaned.single_precision()
     return {
         "spec_id": spec_id,
         "source_path": path,
         "flux": flux,
         "ivar": ivar,
-        "mask": cleaned.mask | beyond,
+        "mask": mask,
         "steps": cleaned.steps,
     }
 

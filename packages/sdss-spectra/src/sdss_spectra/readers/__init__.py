@@ -19,7 +19,7 @@ from sdss_spectra.spectrum import Spectrum
 __all__ = ["read_spectra", "read_spectrum"]
 
 # A spec file of many exposures is below 10 MB; what is larger goes to the readers that stream.
-_SMALL_BYTES = 64 << 20
+SMALL_BYTES = 64 << 20
 
 
 def read_spectra(path: str | os.PathLike[str]) -> Iterator[Spectrum]:
@@ -42,18 +42,28 @@ def read_spectra(path: str | os.PathLike[str]) -> Iterator[Spectrum]:
     """
     path = Path(path)
     try:
+        yield from _spectra(path)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        # Damage that no check has foreseen is the file's fault, and is reported like any other.
+        found = f"cannot be read ({type(error).__name__}: {error})"
+        raise InputError(path, found, "a spectrum") from error
+
+
+def _spectra(path: Path) -> Iterator[Spectrum]:
+    try:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a FITS file") from error
     if not path.is_file():
         raise InputError(path, "not a file", "a FITS file")
-    if size <= _SMALL_BYTES:
-        data = read_bytes(path)
+    data = read_bytes(path) if size <= SMALL_BYTES else None
+    if data is not None:
         blocks = scan(path, data, 4)
         if is_spec(blocks):
             yield read_spec(path, blocks, data)
             return
-        del data, blocks
+        del blocks
+    del data
     with open_fits(path) as file:
         if is_spspec(file):
             yield read_spspec(file)

@@ -45,7 +45,7 @@ def read_apogee(file: FitsFile) -> Spectrum:
     Raises
     ------
     InputError
-        Keywords that give no wavelengths.
+        Keywords that give no wavelengths, or none that increase.
     """
     cards = Cards()
     cards.add(header_cards(file.header(0)), "HDU 0")
@@ -60,6 +60,10 @@ def read_apogee(file: FitsFile) -> Spectrum:
     solution = from_keywords(keywords, len(flux), "vacuum")
     if solution is None:
         raise InputError(file.path, "HDU 1: no CRVAL1 and CDELT1", "wavelengths of an apStar file")
+    if not solution.is_increasing:
+        raise InputError(
+            file.path, "HDU 1: wavelengths do not increase", "CRVAL1 and CDELT1 of an apStar file"
+        )
     good = np.isfinite(sigma) & (sigma > 0) & (sigma < _HUGE_ERROR) & np.isfinite(flux)
     if _has_mask(file, len(flux)):
         good &= (_first_row(file, 3).astype(np.int64) & _BAD_PIXEL) == 0

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ __all__ = ["Block", "header_values", "read_bytes", "scan", "table_dtype", "table
 
 _BLOCK = 2880
 _CARD = 80
-MAX_FILE_BYTES = 256 << 20
+MAX_FILE_BYTES: Final = 256 << 20
 
 _ITEMS = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _FORMAT = re.compile(r"(\d*)([LBIJKEDAXCMPQ])")
@@ -90,13 +90,18 @@ class Block:
         return int(size * gcount * (pcount + elements))
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes | None:
     """Read a whole file, decompressed if it is gzip.
+
+    Returns
+    -------
+    bytes or None
+        None if the content is larger than `MAX_FILE_BYTES`: no spec file is.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, empty or larger than 256 MiB.
+        The file cannot be read, or its gzip stream is damaged.
     """
     try:
         with path.open("rb") as file:
@@ -111,9 +116,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(path, f"gzip is damaged ({error})", "a whole file") from error
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "a FITS file") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(path, "more than 256 MiB", "one spectrum")
-    return data
+    return data if len(data) <= MAX_FILE_BYTES else None
 
 
 def scan(path: Path, data: bytes, limit: int) -> list[Block]:

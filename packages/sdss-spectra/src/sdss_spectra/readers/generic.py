@@ -1,7 +1,8 @@
 """Spectra of no particular survey: one-dimensional images, stacks of them, and tables.
 
-An image takes its wavelengths from keywords; a table from a column. Frames that the file does not
-tell follow the custom of optical libraries: air if wavelengths are linear, vacuum if logarithmic.
+An image takes its wavelengths from keywords, a table from a column. Where the header does not state
+the frame, the custom of optical libraries decides: air if wavelengths are linear, vacuum if
+logarithmic.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from astro_common.errors import InputError
-from astro_common.fits import FitsFile
+from astro_common.fits import FitsFile, FitsTable
 from sdss_spectra.readers.cells import header_cards, row_cells
 from sdss_spectra.spectrum import Cards, Spectrum
-from sdss_spectra.wavelength import WavelengthSolution, from_keywords
+from sdss_spectra.wavelength import WavelengthSolution, angstrom_per, from_keywords
 
-__all__ = ["read_generic", "wavelength_frame"]
+__all__ = ["read_generic", "stated_frame"]
 
 _LOG_COLUMNS = ("LOGLAM", "LOG_LAM", "LOGLAMBDA", "LOGWAVE")
 _WAVE_COLUMNS = ("WAVELENGTH", "WAVE", "LAMBDA", "LAM", "WL", "WAVELENGTH_A")
@@ -38,8 +39,18 @@ _IVAR_COLUMNS = ("IVAR", "INVVAR", "INVERSE_VARIANCE")
 _MAX_STACK = 100_000
 
 
-def wavelength_frame(cards: Mapping[str, Any]) -> str | None:
-    """The frame that the keywords of Table B tell: ``vacuum``, ``air`` or None."""
+def stated_frame(spectrum: Spectrum) -> str | None:
+    """Frame that a file states, ``vacuum`` or ``air``; None where it is only assumed.
+
+    Formats of surveys state it by their documentation.
+    """
+    if spectrum.reader in ("image", "image-stack", "table"):
+        return _frame_of(spectrum.cards)
+    return spectrum.solution.frame
+
+
+def _frame_of(cards: Mapping[str, Any]) -> str | None:
+    """The frame that the header states: ``vacuum``, ``air``, or None."""
     vacuum = cards.get("VACUUM")
     if isinstance(vacuum, (bool, np.bool_)):
         return "vacuum" if vacuum else "air"
@@ -49,7 +60,9 @@ def wavelength_frame(cards: Mapping[str, Any]) -> str | None:
             return "vacuum"
         if text.startswith("air") or (name == "VACUUM" and text in ("f", "0", "false", "no")):
             return "air"
-    return None
+    # The FITS Standard has names of coordinates for both.
+    coordinate = str(cards.get("CTYPE1", "")).strip().upper().removesuffix("-LOG")
+    return {"WAVE": "vacuum", "AWAV": "air"}.get(coordinate)
 
 
 def read_generic(file: FitsFile) -> Iterator[Spectrum]:
@@ -84,7 +97,11 @@ def read_generic(file: FitsFile) -> Iterator[Spectrum]:
 def _from_table(
     file: FitsFile, index: int, wave_name: str, flux_name: str, columns: dict[str, str]
 ) -> Spectrum:
-    table = file.table(index).read()
+    sigma_name = next((columns[n] for n in _SIGMA_COLUMNS if n in columns), None)
+    ivar_name = next((columns[n] for n in _IVAR_COLUMNS if n in columns), None)
+    error_name = ivar_name or sigma_name
+    fits_table = file.table(index)
+    table = fits_table.read([wave_name, flux_name, *([error_name] if error_name else [])])
     cards = Cards()
     cards.add(header_cards(file.header(0)), "HDU 0")
     cards.add(header_cards(file.header(index)), f"HDU {index}")
@@ -96,21 +113,16 @@ def _from_table(
     if wave_name.upper() in _LOG_COLUMNS:
         wavelength, method, is_log10 = 10.0**values, "loglam", True
     else:
-        unit = file.table(index).schema.field(wave_name).metadata or {}
-        name = unit.get(b"unit", b"")
-        scale = {b"nm": 10.0, b"um": 1e4, b"micron": 1e4, b"m": 1e10}.get(name, 1.0)
-        wavelength, method = values * scale, "wavelength-column"
-        is_log10 = _is_log_spaced(wavelength)
+        wavelength = values * angstrom_per(_unit(fits_table, wave_name))
+        method, is_log10 = "wavelength-column", _is_log_spaced(wavelength)
     ivar = None
-    sigma_name = next((columns[n] for n in _SIGMA_COLUMNS if n in columns), None)
-    ivar_name = next((columns[n] for n in _IVAR_COLUMNS if n in columns), None)
     if ivar_name is not None:
         ivar = _column(table, ivar_name)
     elif sigma_name is not None:
         sigma = _column(table, sigma_name)
         with np.errstate(divide="ignore", invalid="ignore"):
             ivar = np.where(sigma > 0, sigma**-2.0, 0.0)
-    frame = wavelength_frame(cards) or ("vacuum" if is_log10 else "air")
+    frame = _frame_of(cards) or ("vacuum" if is_log10 else "air")
     order = _increasing(file, index, wavelength)
     solution = WavelengthSolution(wavelength[order], method, is_log10, frame)
     return Spectrum(
@@ -121,7 +133,7 @@ def _from_table(
         flux=flux[order],
         ivar=None if ivar is None else _usable(ivar[order]),
         cards=cards,
-        flux_unit=cards.text("BUNIT", "FLUXUNIT"),
+        flux_unit=cards.text("BUNIT", "FLUXUNIT") or _unit(fits_table, flux_name) or None,
     )
 
 
@@ -134,13 +146,13 @@ def _from_image(file: FitsFile, index: int) -> Iterator[Spectrum]:
             file.path, f"HDU {index}: an image of shape {image.shape}", "one or two axes"
         )
     cards_of_file = {**header_cards(file.header(0)), **header}
-    told = wavelength_frame(cards_of_file)
-    solution = from_keywords(cards_of_file, shape[-1], told)
+    stated = _frame_of(cards_of_file)
+    solution = from_keywords(cards_of_file, shape[-1], stated)
     if solution is None:
         raise InputError(
             file.path, f"HDU {index}: no wavelengths", "COEFF0 and COEFF1, or CRVAL1 with a step"
         )
-    frame = told or ("vacuum" if solution.is_log10 else "air")
+    frame = stated or ("vacuum" if solution.is_log10 else "air")
     wavelength = solution.wavelength
     order = _increasing(file, index, wavelength)
     solution = WavelengthSolution(wavelength[order], solution.method, solution.is_log10, frame)
@@ -163,6 +175,12 @@ def _from_image(file: FitsFile, index: int) -> Iterator[Spectrum]:
             cards=cards,
             flux_unit=cards.text("BUNIT", "FLUXUNIT"),
         )
+
+
+def _unit(table: FitsTable, name: str) -> str:
+    """Unit of a column; empty where the file does not say."""
+    metadata = table.schema.field(name).metadata or {}
+    return str(metadata.get(b"unit", b""), "utf-8", "replace").strip()
 
 
 def _column(table: Any, name: str) -> npt.NDArray[np.float64]:

@@ -61,7 +61,10 @@ def _spectrum(file: FitsFile, index: int, row: int, cells: dict[str, object]) ->
     wave, flux, ivar = (arrays[name] for name in _ARRAYS)
     if not (wave.ndim == 1 and wave.shape == flux.shape == ivar.shape):
         raise InputError(file.path, f"HDU {index}, row {row}: arrays of unlike lengths")
-    if len(wave) < 2 or not (np.isfinite(wave).all() and (np.diff(wave) > 0).all()):
+    steps = np.diff(np.log10(wave, out=np.full(wave.shape, np.nan), where=wave > 0))
+    is_log10 = len(steps) > 0 and float(np.ptp(steps)) < 1e-7
+    solution = WavelengthSolution(wave, "wavelength-column", is_log10, "vacuum")
+    if len(wave) < 2 or not solution.is_increasing:
         raise InputError(file.path, f"HDU {index}, row {row}: WAVE does not increase")
     ivar = np.where(np.isfinite(ivar) & (ivar > 0), ivar, 0.0)
     resolution = None
@@ -78,12 +81,11 @@ def _spectrum(file: FitsFile, index: int, row: int, cells: dict[str, object]) ->
     if "MANGAID" not in cells and "MANGAID_1" in cells:
         cells["MANGAID"] = cells["MANGAID_1"]
     cards.add(cells, f"HDU {index}")
-    is_log10 = float(np.ptp(np.diff(np.log10(wave)))) < 1e-7
     return Spectrum(
         path=file.path,
         row=row,
         reader="mastar",
-        solution=WavelengthSolution(wave, "wavelength-column", is_log10, "vacuum"),
+        solution=solution,
         flux=flux,
         ivar=ivar,
         resolution=resolution,

@@ -52,11 +52,11 @@ def read_spec(path: Path, blocks: list[Block], data: bytes) -> Spectrum:
     Raises
     ------
     InputError
-        A table without pixels, or wavelengths that do not increase.
+        A table of fewer than two pixels, or wavelengths that do not increase.
     """
     rows = table_rows(blocks[1], data)
-    if not len(rows):
-        raise InputError(path, "HDU 1: a table without rows", "one row per pixel")
+    if len(rows) < 2:
+        raise InputError(path, f"HDU 1: a table of {len(rows)} rows", "a row for each pixel")
     names = rows.dtype.names or ()
     cards = Cards()
     primary = header_values(blocks[0].header)
@@ -91,12 +91,12 @@ def read_spec(path: Path, blocks: list[Block], data: bytes) -> Spectrum:
 
 
 def _solution(path: Path, loglam: npt.NDArray[np.float64], frame: str) -> WavelengthSolution:
-    steps = np.diff(loglam)
-    if not np.isfinite(loglam).all() or (len(steps) and steps.min() <= 0):
+    solution = WavelengthSolution(10.0**loglam, "loglam", True, frame)
+    if not solution.is_increasing:
         raise InputError(path, "HDU 1: loglam does not increase", "log10 of wavelengths")
     if not 2.0 < loglam[0] < 6.0:
         raise InputError(path, f"HDU 1: loglam from {loglam[0]:g}", "log10 of angstrom")
-    return WavelengthSolution(10.0**loglam, "loglam", True, frame)
+    return solution
 
 
 def _mask(rows: npt.NDArray[np.void], name: str) -> npt.NDArray[np.uint32] | None:
@@ -108,7 +108,7 @@ def _mask(rows: npt.NDArray[np.void], name: str) -> npt.NDArray[np.uint32] | Non
 def _resolution(
     rows: npt.NDArray[np.void], names: tuple[str, ...], loglam: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64] | None:
-    if "WDISP" not in names or len(loglam) < 2:
+    if "WDISP" not in names:
         return None
     # wdisp is the standard deviation of the line spread in pixels of constant log wavelength.
     step = float(loglam[-1] - loglam[0]) / (len(loglam) - 1)
@@ -152,6 +152,9 @@ def _cells(row: np.void, block: Block) -> dict[str, Any]:
             values[name] = cell
         elif isinstance(cell, np.void):
             continue
+        elif isinstance(cell, np.int8):
+            # A logical is the byte T or F, or 0 where it is missing.
+            values[name] = {ord("T"): True, ord("F"): False}.get(int(cell))
         else:
             values[name] = cell.item() + offsets[name] if name in offsets else cell.item()
     return values

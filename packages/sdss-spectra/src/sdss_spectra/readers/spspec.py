@@ -25,6 +25,7 @@ def is_spspec(file: FitsFile) -> bool:
     header = file.header(0)
     return (
         header.get("NAXIS") == 2
+        and header.get("NAXIS1", 0) > 1
         and header.get("NAXIS2") in (4, 5)
         and "COEFF0" in header
         and any(name in header for name in ("FIBERID", "PLATEID", "SPEC_ID"))
@@ -49,10 +50,7 @@ def read_spspec(file: FitsFile) -> Spectrum:
     solution = from_keywords(cards, rows.shape[1], frame)
     if solution is None:
         raise InputError(file.path, "HDU 0: no COEFF0 and COEFF1", "wavelengths of an spSpec file")
-    wavelength = solution.wavelength
-    if not (
-        np.isfinite(wavelength).all() and wavelength[0] > 0 and (np.diff(wavelength) > 0).all()
-    ):
+    if not solution.is_increasing:
         found = "HDU 0: COEFF0 and COEFF1 give no positive wavelengths that increase"
         raise InputError(file.path, found, "wavelengths of an spSpec file")
     sigma = rows[2]

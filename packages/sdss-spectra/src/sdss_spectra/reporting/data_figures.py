@@ -117,7 +117,7 @@ def draw_balance(
                 box.set_facecolor("#DCEAF3")
                 box.set_edgecolor(COLOURS["blue"])
             for median in drawn["medians"]:
-                median.set_color(COLOURS["orange"])
+                median.set_color(COLOURS["vermilion"])
             if max(map(max, data)) > 20 * max(np.median(np.concatenate(data)), 1e-3):
                 right.set_yscale("symlog")
         else:

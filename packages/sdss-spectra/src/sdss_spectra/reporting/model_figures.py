@@ -1,4 +1,4 @@
-"""Figure 4, how a model does, and Figure 5, how it does on another release; learning curves."""
+"""Figure 4, how well a model performs; Figure 5, how well on other releases; learning curves."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def draw_shift(
         names = list(results)
         for shift, key, label, colour in (
             (-0.08, "accuracy", "accuracy", "blue"),
-            (0.08, "macro_f1", "macro-F1", "orange"),
+            (0.08, "macro_f1", "macro-F1", "vermilion"),
         ):
             y = np.array([results[name][key] for name in names])
             bounds = [
@@ -194,7 +194,7 @@ def draw_history(
                 checked = [row[f"val_{key}"] for row in of]
                 if checked[0] is not None:
                     axis.plot(
-                        epochs, checked, color=COLOURS["orange"], lw=1.2, ls="--", marker=marker,
+                        epochs, checked, color=COLOURS["vermilion"], lw=1.2, ls="--", marker=marker,
                         label="validation" if member == 0 else None,
                     )  # fmt: skip
             axis.set_xlabel("Epoch")

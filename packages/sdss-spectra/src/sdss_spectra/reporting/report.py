@@ -21,7 +21,9 @@ from sdss_spectra.linelist import COLUMNS as LINE_COLUMNS
 from sdss_spectra.linelist import line_list
 from sdss_spectra.metadata import COLUMNS as METADATA_COLUMNS
 from sdss_spectra.metadata import Declared, metadata_row
-from sdss_spectra.model.files import Model, load_model
+from sdss_spectra.model.classifier import Model
+from sdss_spectra.model.files import load_model
+from sdss_spectra.model.run_folder import read_history
 from sdss_spectra.preprocessing.log import COLUMNS as LOG_COLUMNS
 from sdss_spectra.preprocessing.log import log_rows
 from sdss_spectra.preprocessing.steps import Preprocessing
@@ -60,7 +62,7 @@ class ReportSettings:
     model : Path or None
         Folder of a trained model, for Figures 4 and 5.
     shift : tuple of Path
-        Other releases on which the model is judged, for Figure 5.
+        Other releases on which the model is evaluated, for Figure 5.
     ablation : Path or None
         Table that ``ablate`` has written, as CSV.
     example : Path or None
@@ -69,6 +71,8 @@ class ReportSettings:
         For the preprocessing log.
     preprocessing : Preprocessing
         How spectra are cleaned; as those of the model, if there is one.
+    seed : int
+        Seed of the bootstrap.
     """
 
     timestamp: str
@@ -102,6 +106,8 @@ def write_report(
 
     Raises
     ------
+    InputError
+        No spectrum has a class, or a file that the settings name cannot be used.
     OutputError
         The folder holds a report already.
     """
@@ -111,7 +117,11 @@ def write_report(
     if index.exists() and not overwrite:
         raise OutputError(folder, "holds a report", action="give --overwrite to replace it")
     model = None if settings.model is None else load_model(settings.model)
+    history = [] if settings.model is None else read_history(settings.model)
     ablation = None if settings.ablation is None else _read_ablation(settings.ablation)
+    example = None if settings.example is None else read_spectrum(settings.example)
+    for release in settings.shift:
+        find_files(release)
     # A model takes the continuum apart itself; tables and figures show the spectra normalised.
     preprocessing = (
         settings.preprocessing if model is None else replace(model.preprocessing, normalise=True)
@@ -125,6 +135,8 @@ def write_report(
         workers=workers,
         failures=folder / "failures.jsonl",
     )
+    # The page says that a report is whole: it must not lie beside the tables of another.
+    index.unlink(missing_ok=True)
     for name in ("figures", "tables", "supplement"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     files = find_files(data, strip_prefix=strip_prefix, strip_suffix=strip_suffix)
@@ -148,9 +160,8 @@ def write_report(
     if settings.model is not None:
         _keep_splits(settings.model, folder / "supplement" / "splits")
     figures = FigureSet(folder, synthetic)
-    example = (
-        example_of(dataset, files) if settings.example is None else read_spectrum(settings.example)
-    )
+    if example is None:
+        example = example_of(dataset, files)
     figures.draw(
         "figure1_example_spectrum",
         "Figure 1. Example spectrum, as calibrated and normalised",
@@ -172,18 +183,20 @@ def write_report(
         "figure3_class_balance_sn",
         "Figure 3. Classes and signal-to-noise ratios",
         "Boxes span the quartiles, whiskers the 5th to 95th percentile.",
-        partial(draw_balance, dataset.names, [item.signal_to_noise for item in dataset.items]),
+        partial(draw_balance, dataset.names, dataset.signal_to_noise),
     )
     results = draw_model(
         figures,
         data,
         settings.model,
         model,
+        history=history,
         shift=settings.shift,
         catalogue=catalogue,
         strip_prefix=strip_prefix,
         strip_suffix=strip_suffix,
         seed=settings.seed,
+        workers=workers,
     )
     sentences = _sentences(dataset, model, results)
     text = page(

@@ -87,7 +87,7 @@ def draw_spectrum(
                     color=COLOURS["grey"], lw=0.7,
                 )  # fmt: skip
         _labels(bottom, wavelength, seen)
-        for kind, marker, colour in (("absorption", "v", "blue"), ("emission", "o", "orange")):
+        for kind, marker, colour in (("absorption", "v", "blue"), ("emission", "o", "vermilion")):
             found = [row for row in rows if row["kind"] == kind]
             if found:
                 x = np.array([row["wavelength_A"] for row in found])

@@ -27,11 +27,11 @@ __all__ = ["CLASS_COLOURS", "COLOURS", "figure", "save_figure"]
 
 COLOURS: Final = {
     "blue": BLUE,
-    "orange": VERMILION,
+    "vermilion": VERMILION,
     "green": GREEN,
-    "pink": PURPLE,
+    "purple": PURPLE,
     "sky": SKY,
-    "yellow": ORANGE,
+    "orange": ORANGE,
     "black": INK,
     "grey": "#8A8A8A",
 }

@@ -278,6 +278,11 @@ def test_numbers_are_even_and_those_of_their_purpose():
     np.testing.assert_array_equal(uniform(1, 2, 3, [5], 10)[0], draws[5, :10])
 
 
+def test_the_largest_number_stays_below_one():
+    # Of this source the twentieth number has 24 bits that are all ones.
+    assert uniform(1, 2, 3, [605865], 20)[0, 19] == np.float32(1.0 - 2.0**-24)
+
+
 # Distributions
 
 

@@ -16,6 +16,7 @@ __all__ = ["uniform"]
 Bits = NDArray[np.uint64]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_LARGEST = np.nextafter(np.float32(1.0), np.float32(0.0))
 
 
 def _mixed(bits: Bits) -> Bits:
@@ -53,5 +54,6 @@ def uniform(
             key = _mixed(key + _STEP * np.array([(part + 1) & (2**64 - 1)], dtype=np.uint64))
         own = _mixed(key + _STEP * (np.asarray(rows).astype(np.uint64) + np.uint64(1)))
         bits = _mixed(own[:, None] + _STEP * np.arange(1, count + 1, dtype=np.uint64))
-    # 24 bits and a half: exact in float32, never 0 and never 1.
-    return ((bits >> np.uint64(40)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-24)
+    numbers = ((bits >> np.uint64(40)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-24)
+    # The half keeps them above 0, but the largest of all is rounded up to 1 with it.
+    return np.asarray(np.minimum(numbers, _LARGEST))

@@ -95,7 +95,7 @@ MAKING = {
 LONG = {
     "astromodal-tokenizers": ["fit", "image", "--config", "tokens.yaml"],
     "astromodal-transformer": ["bench", "--d-model", "256", "--layers", "6", "--steps", "9999"],
-    "cfht-iqa": ["mock", "made", "--per-class", "500"],
+    "cfht-iqa": ["mock", "made", "--per-class", "200"],
     "manga-ssftt": ["mock", "--root", "made", "--n-galaxies", "900", "--size", "30"],
     "scone-io": ["mock", "made", "--events", "200000"],
     "sdss-spectra": ["mock", "made", "--per-class", "9000"],

@@ -82,6 +82,12 @@ NOT_RUN = (
         "eight GPUs",
     ),
     NotRun(
+        "packages/astromodal-transformer/README.md",
+        "astromodal-transformer evaluate --config run.yaml --checkpoint run --json \\\n"
+        "    --set tokens=other/tokens",
+        "another sky of fifteen fields",
+    ),
+    NotRun(
         "README.md", "make ", "takes minutes; the tests of tools/demo.py and of the rest run it"
     ),
 )

@@ -150,29 +150,57 @@ def test_rows_of_bucketed_batches_are_answered_as_if_each_were_alone(tokens, dig
     assert in_batches == pytest.approx(one_by_one, rel=1e-4)
 
 
-def test_the_digest_changes_the_first_token_alone_and_hears_every_other(tokens):
+def test_the_digest_tells_bos_of_every_token_and_the_first_of_a_group_of_its_own(tokens):
     project, model = small_model(tokens, "masked", digest=True)
     codes = some_codes(project, 5)
     queries = Choice(np.array([[1]] * 5), np.array([1] * 5))
     visible = shown(project, codes)
     batch = masked_batch(project.layout, project.vocabulary, codes, visible, queries)
-    begun, plain = model._begun(batch), model.embedded(batch.tokens, batch.slots)
-    torch.testing.assert_close(begun[:, 1:], plain[:, 1:])
-    assert ((begun[:, 0] - plain[:, 0]).abs().amax(dim=1) > 1e-3).all()
+    added = model._begun(batch) - model.embedded(batch.tokens, batch.slots)
+    group = project.layout.group[batch.slots.numpy()]
+    for row in range(5):
+        length = int(visible.lengths[row]) + 1
+        firsts = np.unique(group[row, :length], return_index=True)[1]
+        told = (added[row].abs().amax(dim=1) > 1e-3).numpy()
+        assert set(np.flatnonzero(told)) == set(firsts.tolist())
     single = alone(batch, 0)
+    own_group = project.layout.group[single.slots[0].numpy()]
     for place in range(1, single.tokens.shape[1]):
         tokens_ = single.tokens.clone()
         block = int(project.layout.block[int(single.slots[0, place])])
         own = project.vocabulary.blocks[block]
         tokens_[0, place] = own.offset + (tokens_[0, place] - own.offset + 1) % own.size
         changed = Batch(tokens_, *_rest(single))
-        assert not torch.equal(model._begun(changed)[0, 0], begun[0, 0])
+        now = model._begun(changed) - model.embedded(changed.tokens, changed.slots)
+        before = model._begun(single) - model.embedded(single.tokens, single.slots)
+        differs = (now[0] - before[0]).abs().amax(dim=1) > 1e-6
+        first = int(np.flatnonzero(own_group == own_group[place])[0])
+        assert set(np.flatnonzero(differs.numpy())) == {0, first}
+
+
+def test_what_a_group_tells_stays_when_another_is_added(tokens):
+    project, model = small_model(tokens, "masked", digest=True)
+    codes = some_codes(project, 1)
+    known = np.flatnonzero(codes[0] != project.vocabulary.missing)
+    groups = project.layout.group[known]
+    queries = Choice(np.array([[1]]), np.array([1]))
+
+    def added(own):
+        choice = Choice(own[None], np.array([len(own)]))
+        batch = masked_batch(project.layout, project.vocabulary, codes, choice, queries)
+        return (model._begun(batch) - model.embedded(batch.tokens, batch.slots))[0]
+
+    one = known[groups == groups[0]]
+    assert len(one) < len(known)
+    torch.testing.assert_close(
+        added(known)[1 + np.searchsorted(known, one)], added(one)[1:], **CLOSE
+    )
 
 
 def test_what_a_token_adds_to_the_digest_does_not_depend_on_the_others(tokens):
     project, model = small_model(tokens, "masked", digest=True)
     sums = []
-    model.digest.first.register_forward_pre_hook(lambda _, given: sums.append(given[0][0]))
+    model.digest.of_all.register_forward_pre_hook(lambda _, given: sums.append(given[0][0]))
     codes = some_codes(project, 1)
     known = np.flatnonzero(codes[0] != project.vocabulary.missing)
     queries = Choice(np.array([[1]]), np.array([1]))

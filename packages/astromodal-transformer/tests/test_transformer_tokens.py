@@ -132,6 +132,31 @@ def masked(project, codes, rows, seed=0, turn=0, visible=1000, queries=1000, **c
     )  # fmt: skip
 
 
+def settings_of(**changes):
+    own = {"questions": 0.0, "besides": 0.0, "fewest_visible": 0.0, "most_visible": 1.0}
+    return MaskingSettings(**{"whole_modality": 0.0, **own, **changes})
+
+
+def as_mask(layout, choice):
+    mask = np.zeros((len(choice.lengths), layout.size), dtype=bool)
+    for own, slots, length in zip(mask, choice.slots, choice.lengths, strict=True):
+        own[slots[:length]] = True
+    return mask
+
+
+def questioned(written_tokens):
+    """Sources of a store, and two questions of which the second shows more."""
+    project = written_tokens.open()
+    store, layout = project.store(), project.layout
+    rows = np.arange(len(store))
+    known = store.codes(rows) != store.vocabulary.missing
+    questions = np.zeros((2, layout.size), dtype=bool)
+    columns = [n for n in layout.modalities if len(layout.slots([n])) == 1 and n != "specz_z"]
+    questions[0, layout.slots(columns[:3])] = True
+    questions[1, layout.slots(columns[:6])] = True
+    return layout, known, rows, questions
+
+
 def as_sets(choice):
     return [
         set(slots[:length].tolist())
@@ -169,29 +194,58 @@ def test_whole_groups_are_hidden(written_tokens):
     assert 0.4 < np.mean(shares) < 0.6
 
 
-def test_sources_are_shown_as_they_will_be_when_the_model_is_used(written_tokens):
+def test_groups_are_damaged_by_themselves(written_tokens):
     project = written_tokens.open()
-    store, layout = project.store(), project.layout
-    rows = np.arange(len(store))
-    known = store.codes(rows) != store.vocabulary.missing
-    questions = np.zeros((2, layout.size), dtype=bool)
-    columns = [n for n in layout.modalities if len(layout.slots([n])) == 1 and n != "specz_z"]
-    questions[0, layout.slots(columns[:3])] = True
-    questions[1, layout.slots(columns[:6])] = True
-    masking = MaskingSettings(
-        whole_modality=0.5, questions=1.0, fewest_visible=0.0, most_visible=0.4
+    layout = project.layout
+    rows = np.arange(400)
+    known = np.ones((400, layout.size), dtype=bool)
+    known[:, 0] = False
+    visible, _ = choose_masked(
+        layout, known, rows, settings_of(whole_modality=0.5), 0, 0, layout.size, layout.size
     )
+    seen = as_mask(layout, visible)
+    image, spectrum = (seen[:, layout.slots([n])].mean(axis=1) for n in ("image", "desi_b"))
+    partly = (image > 0.1) & (image < 0.9)
+    # Beside a damaged group others are whole, gone or damaged otherwise.
+    for beside in (spectrum == 1.0, spectrum == 0.0, np.abs(spectrum - image) > 0.3):
+        assert (partly & beside).sum() > 20
+
+
+def test_sources_are_shown_as_they_will_be_when_the_model_is_used(written_tokens):
+    layout, known, rows, questions = questioned(written_tokens)
     visible, queries = choose_masked(
-        layout, known, rows, masking, 0, 0, layout.size, layout.size, None, questions
-    )
-    seen = np.zeros(known.shape, dtype=bool)
-    seen[rows[:, None], visible.slots] = True
-    seen[:, 0] = False
+        layout, known, rows, settings_of(questions=1.0, besides=0.0),
+        0, 0, layout.size, layout.size, None, questions,
+    )  # fmt: skip
+    seen = as_mask(layout, visible)
     like = np.stack([(seen == (known & own)).all(axis=1) for own in questions])
     some = (known & questions[0]).any(axis=1)
     assert like.any(axis=0)[some].all()
     assert min(like[0].sum(), like[1].sum()) > 0.2 * len(rows)
     assert (queries.lengths > 0).all()
+
+
+def test_some_are_shown_so_and_with_more_besides(written_tokens):
+    layout, known, rows, questions = questioned(written_tokens)
+    questions = questions[1:]
+    counts = []
+    for besides in (0.5, 1.0):
+        visible, queries = choose_masked(
+            layout, known, rows, settings_of(questions=1.0, besides=besides, whole_modality=0.5),
+            0, 0, layout.size, layout.size, None, questions,
+        )  # fmt: skip
+        seen, asked = as_mask(layout, visible), as_mask(layout, queries)
+        whole = known & questions[0]
+        # A source that has nothing but what is shown hides one token of that.
+        more = (known & ~questions[0]).any(axis=1) & whole.any(axis=1)
+        assert (seen & whole)[more].sum() == whole[more].sum()
+        assert not (seen & asked).any()
+        counts.append((seen & ~questions[0])[more].any(axis=1).mean())
+        others = (known & ~questions[0]).sum(axis=1)
+        single = asked.sum(axis=1) == 1
+        # Everything but one is a question of its own.
+        assert (single & (others > 3)).any()
+    assert 0.4 < counts[0] / counts[1] < 0.6
 
 
 def test_budgets_are_kept(written_tokens):

@@ -83,6 +83,7 @@ class MaskingSettings(_Section):
 
     whole_modality: Share
     questions: Share
+    besides: Share
     fewest_visible: Share
     most_visible: Share
 

@@ -16,7 +16,9 @@ __all__ = ["Choice", "choose_masked", "choose_order", "limited", "listed", "slot
 Bool = NDArray[np.bool_]
 
 # Streams of random numbers.
-_WHOLE, _SHARE, _GROUP, _TOKEN, _QUERY, _ORDER, _INSIDE, _QUESTION = range(8)
+_WHOLE, _SHARE, _GROUP, _TOKEN, _QUERY, _ORDER, _INSIDE, _QUESTION, _PART = range(9)
+# Above all random numbers, which are below 1.
+_ALL = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ def choose_masked(
     """Draw what is shown and what is asked for in training.
 
     Of some sources whole groups (a spectrum, the cutouts, the columns of a survey) are hidden, but
-    never all of them, of the others single tokens; a share of the sources is shown just as it will
-    be when the model is used. Queries are drawn from what is hidden; at least one token is.
+    never all of them; of the other groups single tokens, each group by a share of its own. Some
+    sources are shown just as they will be when the model is used, or so and with more besides, for
+    who has one more measurement must not be told less. Queries are drawn from what is hidden; at
+    least one token is.
 
     Parameters
     ----------
@@ -81,7 +85,8 @@ def choose_masked(
     query_weights : ndarray of float64, shape (slots,), optional
         How readily a slot is asked for, in addition to `slot_weights`.
     questions : ndarray of bool, shape (q, slots), optional
-        What is shown of ``masking.questions`` of the sources: one of the rows, all of it.
+        What is shown of ``masking.questions`` of the sources: one of the rows, all of it; of
+        ``masking.besides`` of these some of the other tokens as well.
 
     Returns
     -------
@@ -91,32 +96,36 @@ def choose_masked(
     def drawn(stream: int, number: int) -> NDArray[np.float32]:
         return uniform(seed, stream, turn, rows, number)
 
-    share = drawn(_SHARE, 3)
+    # Groups by themselves: of a source, one may be whole, one damaged and one gone.
+    groups = len(layout.groups) + 1
     whole = drawn(_WHOLE, 1)[:, 0] < settings.whole_modality
-    token_draw = drawn(_TOKEN, layout.size)
-    groups = drawn(_GROUP, len(layout.groups) + 1)
-    # In half of the sources of which whole groups are hidden, the others are shown in full.
+    share = drawn(_SHARE, 1)
+    group_draw, part_draw = drawn(_GROUP, groups), drawn(_PART, 2 * groups)
     low, high = settings.fewest_visible, settings.most_visible
-    token_share = low + (high - low) * share[:, 1]
-    token_share = np.where(whole & (share[:, 2] < 0.5), 2.0, token_share)
-    group_share = np.where(whole, share[:, 0], 2.0)
-    kept = (groups < group_share[:, None])[:, layout.group]
+    token_share = low + (high - low) * part_draw[:, :groups]
+    # Where whole groups are hidden, half of the others are shown in full.
+    token_share[whole[:, None] & (part_draw[:, groups:] < 0.5)] = _ALL
+    token_share[whole[:, None] & (group_draw >= share)] = 0.0
+    token_draw = drawn(_TOKEN, layout.size)
+    kept = token_draw < token_share[:, layout.group]
+    asked_with = np.zeros_like(kept)
     if questions is not None and len(questions) and settings.questions > 0.0:
-        draw = drawn(_QUESTION, 2)
+        draw = drawn(_QUESTION, 3)
         like = np.flatnonzero(draw[:, 0] < settings.questions)
-        kept[like] = questions[(draw[like, 1] * len(questions)).astype(np.int64)]
-        token_share[like] = 2.0
+        asked_with[like] = questions[(draw[like, 1] * len(questions)).astype(np.int64)]
+        besides = draw[like, 2] < settings.besides
+        kept[like] = asked_with[like] | (kept[like] & besides[:, None])
     blind = np.flatnonzero(~(known & kept).any(axis=1))
     if len(blind):
         # From nothing, only the frequencies of codes can be learned: one group is shown.
-        draw = np.where(known[blind], groups[blind][:, layout.group], 2.0)
+        draw = np.where(known[blind], group_draw[blind][:, layout.group], _ALL)
         kept[blind] = draw == draw.min(axis=1, keepdims=True)
-    shown = kept & (token_draw < token_share[:, None])
-    visible = known & shown
-    hidden = known & ~shown
+    visible = known & kept
+    hidden = known & ~kept
     none = np.flatnonzero(~hidden.any(axis=1) & known.any(axis=1))
     if len(none):
-        last = np.where(known[none], token_draw[none], -1.0).argmax(axis=1)
+        # Of all that is there one token is hidden, if possible none of the question.
+        last = np.where(known[none], token_draw[none] - asked_with[none], -_ALL).argmax(axis=1)
         hidden[none, last] = True
         visible[none, last] = False
     weight = 1.0 / slot_weights(layout)

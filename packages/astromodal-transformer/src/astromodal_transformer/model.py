@@ -142,11 +142,14 @@ class Layer(nn.Module):
 
 
 class Digest(nn.Module):
-    """All that is seen in one vector: a sum over tokens, weighted by slot, and three layers.
+    """What is seen in a few vectors: of each group, and of all together.
 
     Small differences of many large numbers, as colours are of magnitudes, take attention long to
-    learn; here most channels begin as such differences. A sum over a set hangs on no order (Zaheer
-    et al. 2017, NeurIPS 30); what a token adds to it does not depend on which others are there.
+    learn; here most channels begin as such differences. Tokens are summed, weighted by slot, then
+    three layers follow. A sum over a set hangs on no order (Zaheer et al. 2017, NeurIPS 30); what a
+    token adds to it does not depend on which others are there. What a group tells by itself stands
+    beside what all tell together, so that one more measurement does not blur what was known
+    without it.
 
     Parameters
     ----------
@@ -156,7 +159,7 @@ class Digest(nn.Module):
     features : int
         Fixed functions of a code.
     width, out : int
-        Of the sum, and of the vector.
+        Of the sum, and of the vectors.
     """
 
     def __init__(
@@ -165,31 +168,63 @@ class Digest(nn.Module):
         super().__init__()
         self.slot_scale: Tensor
         self.register_buffer("slot_scale", _digest_scale(block, group), persistent=False)
+        self.slot_group: Tensor
+        self.register_buffer("slot_group", group, persistent=False)
+        self.groups = int(group.max()) + 1
         self.slot_gain = nn.Parameter(_digest_gain(block, group, width))
         self.slot_embedding = nn.Parameter(torch.randn(len(block), width) * 0.1)
         projection = torch.randn(len(single), features, width) / math.sqrt(features)
         projection[single] *= _CURVED_SHARE
         projection[single, 0] = 1.0
         self.projection = nn.Parameter(projection)
-        self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, width)
-        self.third = nn.Linear(width, out)
+        self.of_all = _three_layers(width, out)
+        self.of_group = _three_layers(width, out)
 
     def forward(
         self, codes: Tensor, kinds: Tensor, slots: Tensor, lengths: Tensor | None
     ) -> Tensor:
-        """Of the functions of tokens (B, N, features), their kinds and slots: shape (B, out)."""
+        """What is added to the tokens, shape (B, N, out).
+
+        The first token of each group gets what its group tells, BOS what all groups tell, one by
+        one and together; the other tokens get nothing.
+
+        Parameters
+        ----------
+        codes : Tensor, shape (B, N, features)
+            Functions of the tokens.
+        kinds, slots : Tensor of int64, shape (B, N)
+        lengths : Tensor of int64, shape (B,), or None
+        """
         content = _projected(codes.flatten(0, 1), self.projection, kinds.flatten())
         scale = self.slot_scale[:, None]
         gain = functional.embedding(slots, scale * self.slot_gain)
         each = content.view(*slots.shape, -1) * gain.to(content.dtype)
         each = each + functional.embedding(slots, scale * self.slot_embedding)
+        member = functional.one_hot(self.slot_group[slots], self.groups)  # (B, N, groups)
         if lengths is not None:
             inside = torch.arange(slots.shape[1], device=slots.device) < lengths[:, None]
-            each = each * inside[:, :, None]
-        x = functional.gelu(self.first(each.sum(dim=1)), approximate="tanh")
-        x = functional.gelu(self.second(x), approximate="tanh")
-        return self.third(x)  # type: ignore[no-any-return]
+            member = member * inside[:, :, None]
+        sums = member.to(each.dtype).transpose(1, 2) @ each  # (B, groups, width)
+        # By its slot, not by its place: the order of the tokens does not matter.
+        absent = len(self.slot_group)
+        lowest = torch.where(member > 0, slots[:, :, None], absent).amin(dim=1, keepdim=True)
+        first = member * (slots[:, :, None] == lowest)
+        at_bos = member.amax(dim=1, keepdim=True)
+        heard = torch.cat([at_bos, first[:, 1:]], dim=1)
+        own = self.of_group(sums)
+        whole = self.of_all(sums.sum(dim=1))[:, None]
+        added = heard.to(own.dtype) @ own
+        return torch.cat([added[:, :1] + whole, added[:, 1:]], dim=1)
+
+
+def _three_layers(width: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(width, width),
+        nn.GELU(approximate="tanh"),
+        nn.Linear(width, width),
+        nn.GELU(approximate="tanh"),
+        nn.Linear(width, out),
+    )
 
 
 def _digest_scale(block: Tensor, group: Tensor) -> Tensor:
@@ -383,7 +418,7 @@ class Transformer(nn.Module):
         return x
 
     def _begun(self, batch: Batch) -> Tensor:
-        """Vectors of the tokens of a batch, with the digest in the first of them."""
+        """Vectors of the tokens of a batch, with the digest in the first ones of the groups."""
         x = self.embedded(batch.tokens, batch.slots)
         if self.digest is None:
             return x
@@ -391,8 +426,8 @@ class Transformer(nn.Module):
         assert table is not None  # noqa: S101 - for the type checker
         codes = functional.embedding(batch.tokens, table)
         kinds = self.projector[self.slot_block[batch.slots]]
-        first = self.digest(codes, kinds, batch.slots, batch.lengths)[:, None]
-        return torch.cat([x[:, :1] + first, x[:, 1:]], dim=1)
+        added: Tensor = self.digest(codes, kinds, batch.slots, batch.lengths)
+        return x + added
 
     def _asking(self, slots: Tensor) -> Tensor:
         x = self.query_embedding[self.slot_block[slots]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from sconeevents import make_events, same_event, write_shard
@@ -10,6 +12,11 @@ import scone_io
 from scone_io.example import serialise_event
 from scone_io.grid import PRESETS
 from scone_io.tfrecord import check_file
+
+# PyTorch's optimisers load Triton where it is installed. Both it and TensorFlow hold LLVM, and the
+# process is aborted if Triton comes second.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 tf = pytest.importorskip("tensorflow")
 

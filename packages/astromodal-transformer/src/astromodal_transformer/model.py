@@ -211,7 +211,11 @@ class Digest(nn.Module):
         first = member * (slots[:, :, None] == lowest)
         at_bos = member.amax(dim=1, keepdim=True)
         heard = torch.cat([at_bos, first[:, 1:]], dim=1)
-        own = self.of_group(sums)
+        # A source has few of the groups.
+        present = at_bos.flatten().nonzero()[:, 0]
+        told = self.of_group(sums.flatten(0, 1)[present])
+        own = told.new_zeros(at_bos.numel(), told.shape[1]).index_copy(0, present, told)
+        own = own.view(*sums.shape[:2], -1)
         whole = self.of_all(sums.sum(dim=1))[:, None]
         added = heard.to(own.dtype) @ own
         return torch.cat([added[:, :1] + whole, added[:, 1:]], dim=1)

@@ -6,11 +6,14 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
+from astro_common.errors import InputError
 from cfht_iqa.classes import CLASSES
 from cfht_iqa.model.augmentation import forgotten
 from cfht_iqa.model.comparison import compare
@@ -42,6 +45,19 @@ def inputs(chain):
 def truth(chain):
     lines = (chain.folder / "mock" / "labels.txt").read_text().splitlines()
     return dict(line.split() for line in lines)
+
+
+def test_a_table_of_representatives_that_is_none_is_named(chain, tmp_path):
+    with pytest.raises(InputError, match="nothere: no such file or folder"):
+        read_inputs(tmp_path / "nothere")
+    path = next(chain.rep.glob("representatives.parquet"))
+    table = pq.read_table(path)
+    images = table["image"].combine_chunks()
+    listed = images.cast(pa.list_(images.type.value_type))
+    changed = table.set_column(table.column_names.index("image"), "image", listed)
+    pq.write_table(changed, tmp_path / "representatives.parquet")
+    with pytest.raises(InputError, match="column image of type list"):
+        read_inputs(tmp_path)
 
 
 def test_network_learns_what_it_is_shown(inputs, truth):

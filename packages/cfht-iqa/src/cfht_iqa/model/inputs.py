@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_common.errors import InputError
@@ -139,6 +140,8 @@ def read_inputs(path: Path) -> tuple[CcdInputs, dict[str, Any]]:
     InputError
         If the file is damaged, lacks a column, or has no CCD with sources.
     """
+    if not path.exists():
+        raise InputError(path, "no such file or folder", "what cfht-iqa represent has made")
     path = path / "representatives.parquet" if path.is_dir() else path
     wanted = ["exposure", "ccd", "image", "cluster_hits", "node_hits", "n_sources"]
     wanted += ["cutout_x", "cutout_y", "cutout_background"]
@@ -153,6 +156,8 @@ def read_inputs(path: Path) -> tuple[CcdInputs, dict[str, Any]]:
 
     def lists(name: str, dtype: Any) -> npt.NDArray[Any]:
         column = table[name].combine_chunks()
+        if not pa.types.is_fixed_size_list(column.type):
+            raise InputError(path, f"column {name} of type {column.type}", "lists of one size")
         size = column.type.list_size
         values = column.flatten().to_numpy(zero_copy_only=False)
         # Arrow lends its memory to be read alone, and PyTorch wants to write.

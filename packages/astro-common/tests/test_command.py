@@ -168,6 +168,7 @@ def test_json_is_one_object_without_nan(capsys):
 
 _SCRIPT = """
 import argparse, sys, time
+from astro_common import interruption
 from astro_common.command import run_command
 
 def run(arguments):
@@ -178,6 +179,28 @@ def run(arguments):
                 time.sleep(0.1)
         finally:
             print("unwound", file=sys.stderr, flush=True)
+    if arguments.verb == "pass-over":
+        interruption._PATIENCE_S = 0.2
+        print("ready", flush=True)
+        lost = 0
+        for _ in range(600):
+            try:
+                time.sleep(0.1)
+            except BaseException:
+                lost += 1
+                if lost > 2:
+                    raise
+                print("lost", file=sys.stderr, flush=True)
+    if arguments.verb == "tidy":
+        interruption._PATIENCE_S = 0.2
+        try:
+            print("ready", flush=True)
+            for _ in range(600):
+                time.sleep(0.1)
+        finally:
+            for _ in range(15):
+                time.sleep(0.1)
+            print("tidied", file=sys.stderr, flush=True)
     for _ in range(200000):
         print("a line of the result")
     return 0
@@ -197,9 +220,19 @@ def script(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_unwinds_and_gives_130(script, number):
+@pytest.mark.parametrize(
+    ("verb", "lines"),
+    [
+        ("wait", ["unwound"]),
+        # What a library passes over comes again.
+        ("pass-over", ["lost", "lost"]),
+        # But it does not disturb what removes temporary files.
+        ("tidy", ["tidied"]),
+    ],
+)
+def test_signal_unwinds_and_gives_130(script, number, verb, lines):
     with subprocess.Popen(
-        [sys.executable, str(script), "wait"],
+        [sys.executable, str(script), verb],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -208,7 +241,18 @@ def test_signal_unwinds_and_gives_130(script, number):
         process.send_signal(number)
         _, err = process.communicate(timeout=120)
     assert process.returncode == command.INTERRUPTED
-    assert err.splitlines() == ["unwound", "some-tool: interrupted"]
+    assert err.splitlines() == [*lines, "some-tool: interrupted"]
+
+
+def test_handlers_of_signals_are_those_of_before():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    seen = []
+    command.run_command(
+        _parser(lambda _: seen.append(signal.getsignal(signal.SIGTERM)) or 0), ["work"]
+    )
+    assert seen[0] != before[1]
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_reader_that_goes_away_is_not_an_error(script):

@@ -11,14 +11,13 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from astro_common.errors import AstroError
+from astro_common.interruption import interruptible
 
 __all__ = [
     "DONE",
@@ -150,11 +149,10 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     verbosity = getattr(arguments, "verbose", 0)
     _configure_logging(parser.prog, verbosity, getattr(arguments, "quiet", False))
     try:
-        # SIGTERM, as batch systems send it, must unwind like Ctrl-C to remove temporary files.
-        signal.signal(signal.SIGTERM, _interrupt)
-        status = int(arguments.run(arguments))
-        sys.stdout.flush()
-        return status
+        with interruptible():
+            status = int(arguments.run(arguments))
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         return _fail(parser.prog, "interrupted", INTERRUPTED, verbosity)
     except BrokenPipeError:
@@ -169,10 +167,6 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     except OSError as error:
         where = error.filename if error.filename is not None else "operating system"
         return _fail(parser.prog, f"{where}: {error.strerror or error}", FAILED, verbosity)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _fail(program: str, message: str, status: int, verbosity: int) -> int:

@@ -177,23 +177,19 @@ class Digest(nn.Module):
         projection[single] *= _CURVED_SHARE
         projection[single, 0] = 1.0
         self.projection = nn.Parameter(projection)
-        self.of_all = _three_layers(width, out)
-        self.of_group = _three_layers(width, out)
+        self.of_all, self.of_group = (_three_layers(width, out) for _ in range(2))
 
     def forward(
-        self, codes: Tensor, kinds: Tensor, slots: Tensor, lengths: Tensor | None
+        self,
+        codes: Tensor,  # (B, N, features), functions of the tokens
+        kinds: Tensor,  # (B, N)
+        slots: Tensor,  # (B, N)
+        lengths: Tensor | None,  # (B,)
     ) -> Tensor:
         """What is added to the tokens, shape (B, N, out).
 
         The first token of each group gets what its group tells, BOS what all groups tell, one by
         one and together; the other tokens get nothing.
-
-        Parameters
-        ----------
-        codes : Tensor, shape (B, N, features)
-            Functions of the tokens.
-        kinds, slots : Tensor of int64, shape (B, N)
-        lengths : Tensor of int64, shape (B,), or None
         """
         content = _projected(codes.flatten(0, 1), self.projection, kinds.flatten())
         scale = self.slot_scale[:, None]
@@ -208,9 +204,8 @@ class Digest(nn.Module):
         # By its slot, not by its place: the order of the tokens does not matter.
         absent = len(self.slot_group)
         lowest = torch.where(member > 0, slots[:, :, None], absent).amin(dim=1, keepdim=True)
-        first = member * (slots[:, :, None] == lowest)
         at_bos = member.amax(dim=1, keepdim=True)
-        heard = torch.cat([at_bos, first[:, 1:]], dim=1)
+        heard = torch.cat([at_bos, member[:, 1:] * (slots[:, 1:, None] == lowest)], dim=1)
         # A source has few of the groups.
         present = at_bos.flatten().nonzero()[:, 0]
         told = self.of_group(sums.flatten(0, 1)[present])
@@ -222,13 +217,9 @@ class Digest(nn.Module):
 
 
 def _three_layers(width: int, out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(width, width),
-        nn.GELU(approximate="tanh"),
-        nn.Linear(width, width),
-        nn.GELU(approximate="tanh"),
-        nn.Linear(width, out),
-    )
+    bend = nn.GELU(approximate="tanh")
+    first, second = nn.Linear(width, width), nn.Linear(width, width)
+    return nn.Sequential(first, bend, second, bend, nn.Linear(width, out))
 
 
 def _digest_scale(block: Tensor, group: Tensor) -> Tensor:

@@ -181,16 +181,15 @@ def run(arguments):
             print("unwound", file=sys.stderr, flush=True)
     if arguments.verb == "pass-over":
         interruption._PATIENCE_S = 0.2
-        print("ready", flush=True)
-        lost = 0
-        for _ in range(600):
+        for _ in range(2):
             try:
-                time.sleep(0.1)
+                print("ready", flush=True)
+                for _ in range(600):
+                    time.sleep(0.1)
             except BaseException:
-                lost += 1
-                if lost > 2:
-                    raise
                 print("lost", file=sys.stderr, flush=True)
+        for _ in range(600):
+            time.sleep(0.1)
     if arguments.verb == "tidy":
         interruption._PATIENCE_S = 0.2
         try:

@@ -32,7 +32,8 @@ def main() -> None:
     configuration = load_configuration(chosen.config)
     loaded = load_for_use(configuration, chosen.checkpoint)
     project, layout = loaded.project, loaded.project.layout
-    targets = configuration.evaluation.targets or default_targets(layout)
+    names = configuration.evaluation.targets or default_targets(layout)
+    targets = layout.matching(names, "evaluation.targets")
     store = project.store()
     rows = store.rows(configuration.evaluation.split)
     catalogue = true_columns(project, store, targets)

@@ -34,17 +34,18 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        insistence.ended.set()
+        insistence.end()
         for number, handler in before.items():
             # None: it was set by compiled code, which Python cannot set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 class _Insistence:
-    """Raises for a signal, and once more if that came to nothing."""
+    """Raises for a signal, and again as long as that comes to nothing."""
 
     def __init__(self) -> None:
-        self.ended = threading.Event()
+        self._ended = threading.Event()
+        self._sending = threading.Lock()
         self._is_anew = False
         self._thread: threading.Thread | None = None
 
@@ -58,9 +59,16 @@ class _Insistence:
         raise KeyboardInterrupt
 
     def _insist(self, number: int) -> None:
-        while not self.ended.wait(_PATIENCE_S):
-            self._is_anew = True
-            os.kill(os.getpid(), number)
+        while not self._ended.wait(_PATIENCE_S):
+            with self._sending:
+                if not self._ended.is_set():
+                    self._is_anew = True
+                    os.kill(os.getpid(), number)
+
+    def end(self) -> None:
+        """Send no more, lest a signal meet the handlers of before."""
+        with self._sending:
+            self._ended.set()
 
 
 def _is_unwinding() -> bool:
